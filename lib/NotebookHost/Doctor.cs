@@ -1,0 +1,124 @@
+using System.Collections;
+using System.Diagnostics;
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Loader;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+
+namespace NotebookHost;
+
+/// <summary>
+/// Tries what a run needs and says, line by line, what is ok and what to do. What a library needs, the library knows:
+/// a public static class Doctor with a method Checks, in any DLL that the notebooks reference, is asked in a process of its own.
+/// </summary>
+internal static partial class Doctor
+{
+    public static async Task<int> Examine(string notebooks)
+    {
+        var failed = 0;
+        void Say(string name, bool ok, string message)
+        {
+            failed += ok ? 0 : 1;
+            Console.WriteLine($"{(ok ? "ok  " : "FAIL")}  {name}: {message.ReplaceLineEndings(" ")}");
+        }
+        var (sdkOk, sdk) = await Run("dotnet", "--version");
+        Say("SDK", sdkOk && Version.TryParse(sdk.Split('-')[0], out var v) && v.Major >= 10, sdkOk ? $".NET SDK {sdk}{(sdk.StartsWith("10.", StringComparison.Ordinal) ? "" : "; the collection is built with .NET SDK 10 or newer")}" : "the dotnet command does not run: install the .NET 10 SDK");
+        Say("runtime", true, RuntimeInformation.FrameworkDescription);
+        Say("system", RuntimeInformation.OSArchitecture is Architecture.X64 or Architecture.Arm64, $"{RuntimeInformation.OSDescription}, {RuntimeInformation.RuntimeIdentifier}, {Environment.ProcessorCount} cores, {GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1e9:0.0} GB of memory");
+        if (OperatingSystem.IsLinux())
+        {
+            var newest = NewestGlibcxx();
+            Say("libstdc++", true, newest is null ? "not found where it is looked for; what matters is whether the libraries below load" : $"provides up to {newest}{(newest < new Version(3, 4, 32) ? ", older than TorchSharp asks for: its library is healed in a copy" : "")}");
+        }
+        var libraries = Referenced(notebooks).ToList();
+        if (libraries.Count == 0)
+            Say("library", false, "no notebook that references one is here: run doctor in the collection's folder");
+        foreach (var library in libraries)
+        {
+            if (!File.Exists(library))
+            {
+                Say("library", false, $"{library} is not built: dotnet build lib/{Path.GetFileNameWithoutExtension(library)}");
+                continue;
+            }
+            var (ok, said) = await Run(Environment.ProcessPath!, [.. Path.GetFileNameWithoutExtension(Environment.ProcessPath!) == "dotnet" ? [typeof(Doctor).Assembly.Location] : Array.Empty<string>(), "library-doctor", library]);
+            var lines = said.Split('\n').Where(l => l.StartsWith(Worker.Separator)).Select(l => JsonNode.Parse(l[1..])!).ToList();
+            foreach (var line in lines)
+                Say((string)line["name"]!, (bool)line["ok"]!, (string)line["message"]!);
+            if (!ok || lines.Count == 0)
+                Say(Path.GetFileName(library), false, $"its process ended early: {said.Trim()}");
+        }
+        var built = Path.Combine(Directory.GetCurrentDirectory(), "artifacts");
+        Say("disk", true, $"{(Directory.Exists(built) ? Directory.EnumerateFiles(built, "*", SearchOption.AllDirectories).Sum(f => new FileInfo(f).Length) / 1e6 : 0):0} MB built in artifacts, {new DriveInfo(Directory.GetCurrentDirectory()).AvailableFreeSpace / 1e9:0} GB free");
+        Console.WriteLine(failed == 0 ? "all is well" : $"{failed} check(s) failed");
+        return failed == 0 ? Runner.Passed : Runner.Failed;
+    }
+
+    /// <summary>In a child process: loads a library and sends what its Doctor says.</summary>
+    public static int AskLibrary(string path)
+    {
+        var folder = Path.GetDirectoryName(path)!;
+        AssemblyLoadContext.Default.Resolving += (context, name) => Path.Combine(folder, name.Name + ".dll") is var file && File.Exists(file) ? context.LoadFromAssemblyPath(file) : null;
+        var doctor = AssemblyLoadContext.Default.LoadFromAssemblyPath(path).GetExportedTypes().FirstOrDefault(t => t.Name == "Doctor" && t.GetMethod("Checks") is not null);
+        if (doctor is null)
+            return 0;
+        try
+        {
+            foreach (ITuple check in ((IEnumerable)doctor.GetMethod("Checks", BindingFlags.Public | BindingFlags.Static)!.Invoke(null, null)!).Cast<ITuple>())
+                Send((string)check[0]!, (bool)check[1]!, (string)check[2]!);
+        }
+        catch (Exception e)
+        {
+            while (e.InnerException is { } inner)
+                e = inner;
+            Send(Path.GetFileName(path), false, e.Message);
+        }
+        return 0;
+
+        static void Send(string name, bool ok, string message)
+            => Console.WriteLine(Worker.Separator + new JsonObject { ["name"] = name, ["ok"] = ok, ["message"] = message }.ToJsonString());
+    }
+
+    private static IEnumerable<string> Referenced(string notebooks) => !Directory.Exists(notebooks) ? [] :
+        Directory.EnumerateFiles(notebooks, "*.ipynb", SearchOption.AllDirectories).SelectMany(file =>
+        {
+            try
+            {
+                return NotebookFile.Read(file).Cells.Where(c => c.IsCode).SelectMany(c => ReferencePattern().Matches(c.Source))
+                    .Select(m => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(file))!, m.Groups[1].Value)));
+            }
+            catch (NotebookFileException)
+            {
+                return [];                                                             // run says what is wrong with it
+            }
+        }).Distinct();
+
+    /// <summary>The newest GLIBCXX version that the system's libstdc++ provides.</summary>
+    private static Version? NewestGlibcxx()
+    {
+        var file = new[] { "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/lib64" }.Select(d => Path.Combine(d, "libstdc++.so.6")).FirstOrDefault(File.Exists);
+        return file is null ? null : GlibcxxPattern().Matches(System.Text.Encoding.Latin1.GetString(File.ReadAllBytes(file))).Select(m => Version.Parse(m.Groups[1].Value)).Max();
+    }
+
+    private static async Task<(bool Ok, string Said)> Run(string command, params string[] arguments)
+    {
+        try
+        {
+            using var process = Process.Start(new ProcessStartInfo(command, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+            await process.WaitForExitAsync();
+            return (process.ExitCode == 0, process.ExitCode == 0 ? (await output).Trim() : (await output + await error).Trim());
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            return (false, e.Message);
+        }
+    }
+
+    [GeneratedRegex("""^\s*#r\s+"([^":]+\.dll)"\s*$""", RegexOptions.Multiline)]
+    private static partial Regex ReferencePattern();
+
+    [GeneratedRegex("""GLIBCXX_(\d+\.\d+\.\d+)""")]
+    private static partial Regex GlibcxxPattern();
+}

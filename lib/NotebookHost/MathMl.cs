@@ -1,0 +1,346 @@
+using System.Net;
+using System.Text;
+
+namespace NotebookHost;
+
+/// <summary>
+/// The TeX of the notebooks' formulas as MathML, which browsers draw without a script: letters, numbers, operators, ^ and _,
+/// \frac, \sqrt, \left \right, accents, Greek, functions, \text, \begin{aligned} and \begin{cases}. A command it does not
+/// know is shown by its name, in red, rather than dropped.
+/// </summary>
+internal sealed class MathMl
+{
+    private static readonly Dictionary<string, string> Letters = new()
+    {
+        ["alpha"] = "α",
+        ["beta"] = "β",
+        ["gamma"] = "γ",
+        ["delta"] = "δ",
+        ["epsilon"] = "ϵ",
+        ["varepsilon"] = "ε",
+        ["eta"] = "η",
+        ["theta"] = "θ",
+        ["kappa"] = "κ",
+        ["lambda"] = "λ",
+        ["mu"] = "μ",
+        ["nu"] = "ν",
+        ["pi"] = "π",
+        ["rho"] = "ρ",
+        ["sigma"] = "σ",
+        ["tau"] = "τ",
+        ["phi"] = "φ",
+        ["varphi"] = "φ",
+        ["chi"] = "χ",
+        ["psi"] = "ψ",
+        ["omega"] = "ω",
+        ["xi"] = "ξ",
+        ["zeta"] = "ζ",
+        ["Gamma"] = "Γ",
+        ["Delta"] = "Δ",
+        ["Theta"] = "Θ",
+        ["Lambda"] = "Λ",
+        ["Sigma"] = "Σ",
+        ["Phi"] = "Φ",
+        ["Psi"] = "Ψ",
+        ["Omega"] = "Ω",
+        ["Pi"] = "Π",
+        ["ell"] = "ℓ",
+        ["infty"] = "∞",
+        ["partial"] = "∂",
+        ["nabla"] = "∇",
+        ["emptyset"] = "∅",
+        ["hbar"] = "ℏ",
+    };
+
+    private static readonly Dictionary<string, string> Operators = new()
+    {
+        ["cdot"] = "·",
+        ["times"] = "×",
+        ["pm"] = "±",
+        ["mp"] = "∓",
+        ["le"] = "≤",
+        ["leq"] = "≤",
+        ["ge"] = "≥",
+        ["geq"] = "≥",
+        ["ne"] = "≠",
+        ["neq"] = "≠",
+        ["approx"] = "≈",
+        ["sim"] = "∼",
+        ["propto"] = "∝",
+        ["equiv"] = "≡",
+        ["to"] = "→",
+        ["rightarrow"] = "→",
+        ["Rightarrow"] = "⇒",
+        ["Leftrightarrow"] = "⇔",
+        ["iff"] = "⇔",
+        ["Longleftrightarrow"] = "⟺",
+        ["Longrightarrow"] = "⟹",
+        ["leftarrow"] = "←",
+        ["mapsto"] = "↦",
+        ["in"] = "∈",
+        ["notin"] = "∉",
+        ["subset"] = "⊂",
+        ["cup"] = "∪",
+        ["cap"] = "∩",
+        ["sum"] = "∑",
+        ["prod"] = "∏",
+        ["int"] = "∫",
+        ["langle"] = "⟨",
+        ["rangle"] = "⟩",
+        ["lVert"] = "‖",
+        ["rVert"] = "‖",
+        ["Vert"] = "‖",
+        ["|"] = "‖",
+        ["lvert"] = "|",
+        ["rvert"] = "|",
+        ["mid"] = "|",
+        ["odot"] = "⊙",
+        ["oplus"] = "⊕",
+        ["ll"] = "≪",
+        ["gg"] = "≫",
+        ["dots"] = "…",
+        ["ldots"] = "…",
+        ["cdots"] = "⋯",
+        ["perp"] = "⊥",
+        ["parallel"] = "∥",
+        ["{"] = "{",
+        ["}"] = "}",
+        ["angle"] = "∠",
+        ["top"] = "⊤",
+        ["ast"] = "∗",
+        ["star"] = "⋆",
+        ["circ"] = "∘",
+        ["prime"] = "′",
+        ["forall"] = "∀",
+        ["exists"] = "∃",
+        ["lfloor"] = "⌊",
+        ["rfloor"] = "⌋",
+        ["lceil"] = "⌈",
+        ["rceil"] = "⌉",
+        ["colon"] = ":",
+    };
+
+    private static readonly HashSet<string> Functions = ["ln", "log", "exp", "sin", "cos", "tan", "atan", "arctan", "arccos", "arcsin", "asin", "max", "min", "argmax", "argmin", "det", "lim", "sup", "inf", "sgn", "Pr"];
+    private static readonly Dictionary<string, string> Accents = new() { ["hat"] = "^", ["widehat"] = "^", ["tilde"] = "~", ["widetilde"] = "~", ["bar"] = "¯", ["overline"] = "¯", ["vec"] = "→", ["dot"] = "˙" };
+    private static readonly Dictionary<string, string> Spaces = new() { [","] = "0.17em", [":"] = "0.22em", [";"] = "0.28em", ["!"] = "-0.17em", [" "] = "0.33em", ["quad"] = "1em", ["qquad"] = "2em" };
+
+    private readonly string _tex;
+    private int _at;
+
+    private MathMl(string tex) => _tex = tex;
+
+    /// <summary>A formula.</summary>
+    /// <param name="tex">Its TeX, without dollar signs.</param>
+    /// <param name="block">On a line of its own.</param>
+    public static string From(string tex, bool block)
+    {
+        var parser = new MathMl(tex.Trim());
+        var body = parser.Row("");
+        return $"<math display=\"{(block ? "block" : "inline")}\"><semantics><mrow>{body}</mrow><annotation encoding=\"application/x-tex\">{WebUtility.HtmlEncode(tex.Trim())}</annotation></semantics></math>";
+    }
+
+    /// <summary>Everything up to <paramref name="end"/>: a brace, \right, \end, &amp; or \\ ; or the end of the text.</summary>
+    private string Row(string end)
+    {
+        var row = new StringBuilder();
+        while (true)
+        {
+            SkipSpace();
+            if (_at >= _tex.Length || (end == "}" && _tex[_at] == '}') || (end == "]" && _tex[_at] == ']') || (end == "right" && At("\\right")) || (end == "cell" && (_tex[_at] == '&' || At("\\\\") || At("\\end"))))
+                return row.ToString();
+            row.Append(WithScripts(Atom()));
+        }
+    }
+
+    private string WithScripts(string atom)
+    {
+        string? below = null, above = null;
+        while (true)
+        {
+            SkipSpace();
+            if (_at >= _tex.Length)
+                break;
+            if (_tex[_at] == '_')
+            {
+                _at++;
+                below = Argument();
+            }
+            else if (_tex[_at] == '^')
+            {
+                _at++;
+                above = (above ?? "") + Argument();
+            }
+            else if (_tex[_at] == '\'')
+            {
+                _at++;
+                above = (above ?? "") + "<mo>′</mo>";
+            }
+            else
+            {
+                break;
+            }
+        }
+        var large = atom is "<mo>∑</mo>" or "<mo>∏</mo>";
+        return (below, above) switch
+        {
+            (null, null) => atom,
+            (not null, null) => large ? $"<munder>{atom}<mrow>{below}</mrow></munder>" : $"<msub>{atom}<mrow>{below}</mrow></msub>",
+            (null, not null) => large ? $"<mover>{atom}<mrow>{above}</mrow></mover>" : $"<msup>{atom}<mrow>{above}</mrow></msup>",
+            _ => large ? $"<munderover>{atom}<mrow>{below}</mrow><mrow>{above}</mrow></munderover>" : $"<msubsup>{atom}<mrow>{below}</mrow><mrow>{above}</mrow></msubsup>",
+        };
+    }
+
+    private string Argument()
+    {
+        SkipSpace();
+        return _at < _tex.Length ? Atom() : "";
+    }
+
+    private string Atom()
+    {
+        var c = _tex[_at];
+        if (c == '{')
+        {
+            _at++;
+            var inside = Row("}");
+            _at = Math.Min(_at + 1, _tex.Length);
+            return $"<mrow>{inside}</mrow>";
+        }
+        if (c == '\\')
+            return Command();
+        if (char.IsDigit(c))
+        {
+            var from = _at;
+            while (_at < _tex.Length && (char.IsDigit(_tex[_at]) || (_tex[_at] == '.' && _at + 1 < _tex.Length && char.IsDigit(_tex[_at + 1]))))
+                _at++;
+            return $"<mn>{_tex[from.._at]}</mn>";
+        }
+        _at++;
+        if (char.IsLetter(c))
+            return $"<mi>{c}</mi>";
+        return c switch { '-' => "<mo>−</mo>", '~' => "<mspace width=\"0.33em\"/>", '(' or ')' or '[' or ']' or '|' or '‖' => $"<mo stretchy=\"false\">{c}</mo>", _ => $"<mo>{WebUtility.HtmlEncode(c.ToString())}</mo>" };
+    }
+
+    private string Command()
+    {
+        _at++;
+        var from = _at;
+        while (_at < _tex.Length && char.IsAsciiLetter(_tex[_at]))
+            _at++;
+        if (_at == from)
+            _at = Math.Min(_at + 1, _tex.Length);
+        var name = _tex[from.._at];
+        if (Letters.TryGetValue(name, out var letter))
+            return $"<mi>{letter}</mi>";
+        if (Operators.TryGetValue(name, out var sign))
+            return sign is "⟨" or "⟩" or "‖" or "|" or "{" or "}" ? $"<mo stretchy=\"false\">{sign}</mo>" : $"<mo>{sign}</mo>";
+        if (Functions.Contains(name))
+            return $"<mi>{name}</mi><mo>&#x2061;</mo>";
+        if (Accents.TryGetValue(name, out var accent))
+            return $"<mover accent=\"true\">{Argument()}<mo stretchy=\"false\">{accent}</mo></mover>";
+        if (Spaces.TryGetValue(name, out var width))
+            return $"<mspace width=\"{width}\"/>";
+        switch (name)
+        {
+            case "frac" or "tfrac" or "dfrac":
+                return $"<mfrac>{Argument()}{Argument()}</mfrac>";
+            case "sqrt":
+                SkipSpace();
+                if (_at < _tex.Length && _tex[_at] == '[')
+                {
+                    _at++;
+                    var degree = Row("]");
+                    _at++;
+                    return $"<mroot>{Argument()}<mrow>{degree}</mrow></mroot>";
+                }
+                return $"<msqrt>{Argument()}</msqrt>";
+            case "text" or "mathrm" or "operatorname" or "textbf" or "texttt":
+                return $"<mtext>{WebUtility.HtmlEncode(Verbatim())}</mtext>";
+            case "mathbf" or "boldsymbol":
+                return $"<mi style=\"font-weight:bold\">{WebUtility.HtmlEncode(Verbatim())}</mi>";
+            case "mathbb" or "mathcal":
+                return $"<mi>{Verbatim() switch { "R" => name == "mathbb" ? "ℝ" : "ℛ", "E" => name == "mathbb" ? "𝔼" : "ℰ", "L" => "ℒ", "N" => "𝒩", var other => WebUtility.HtmlEncode(other) }}</mi>";
+            case "left":
+                var open = Delimiter();
+                var inside = Row("right");
+                if (At("\\right"))
+                    _at += "\\right".Length;
+                return $"<mrow>{open}{inside}{Delimiter()}</mrow>";
+            case "big" or "Big" or "bigl" or "bigr" or "Bigl" or "Bigr":
+                return Delimiter();
+            case "overset" or "stackrel":
+                var over = Argument();
+                return $"<mover>{Argument()}{over}</mover>";
+            case "underset":
+                var under = Argument();
+                return $"<munder>{Argument()}{under}</munder>";
+            case "underbrace":
+                return $"<munder>{Argument()}<mo>⏟</mo></munder>";
+            case "begin":
+                return Environment(Verbatim());
+            default:
+                return $"<mtext style=\"color:#b00020\">\\{WebUtility.HtmlEncode(name)}</mtext>";
+        }
+    }
+
+    private string Environment(string name)
+    {
+        var table = new StringBuilder();
+        while (_at < _tex.Length)
+        {
+            table.Append("<mtr>");
+            while (true)
+            {
+                table.Append($"<mtd style=\"text-align:{(name == "aligned" && !table.ToString().EndsWith("<mtr>", StringComparison.Ordinal) ? "left" : name == "aligned" ? "right" : "left")}\">{Row("cell")}</mtd>");
+                if (_at < _tex.Length && _tex[_at] == '&')
+                {
+                    _at++;
+                    continue;
+                }
+                break;
+            }
+            table.Append("</mtr>");
+            if (At("\\\\"))
+            {
+                _at += 2;
+                continue;
+            }
+            if (At("\\end"))
+            {
+                _at += "\\end".Length;
+                Verbatim();
+            }
+            break;
+        }
+        return name == "cases" ? $"<mrow><mo>{{</mo><mtable>{table}</mtable></mrow>" : $"<mtable>{table}</mtable>";
+    }
+
+    private string Delimiter()
+    {
+        SkipSpace();
+        if (_at >= _tex.Length)
+            return "";
+        var inside = Atom();
+        return inside.Contains(">.<", StringComparison.Ordinal) ? "" : inside.Replace(" stretchy=\"false\"", "", StringComparison.Ordinal);
+    }
+
+    private string Verbatim()
+    {
+        SkipSpace();
+        if (_at >= _tex.Length || _tex[_at] != '{')
+            return _at < _tex.Length ? _tex[_at++].ToString() : "";
+        var end = _tex.IndexOf('}', _at);
+        end = end < 0 ? _tex.Length : end;
+        var text = _tex[(_at + 1)..end];
+        _at = Math.Min(end + 1, _tex.Length);
+        return text;
+    }
+
+    private bool At(string text) => string.CompareOrdinal(_tex, _at, text, 0, text.Length) == 0;
+
+    private void SkipSpace()
+    {
+        while (_at < _tex.Length && char.IsWhiteSpace(_tex[_at]))
+            _at++;
+    }
+}

@@ -1,0 +1,131 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace NotebookHost;
+
+/// <summary>A path that is no notebook this host can run; says which, and why.</summary>
+public sealed class NotebookFileException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>One cell of a notebook.</summary>
+/// <param name="Id">The cell's id in the file.</param>
+/// <param name="IsCode">Code, or prose.</param>
+/// <param name="Source">Its text.</param>
+/// <param name="Language">The language it is marked with, if any.</param>
+internal sealed record NotebookCell(string Id, bool IsCode, string Source, string? Language);
+
+/// <summary>A C# notebook in nbformat 4: read, checked, and written back with outputs.</summary>
+internal sealed class NotebookFile
+{
+    private static readonly JsonSerializerOptions Indented = new()
+    {
+        WriteIndented = true,
+        IndentSize = 1,
+        NewLine = "\n",
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    private readonly JsonObject _root;
+
+    private NotebookFile(string path, JsonObject root, IReadOnlyList<NotebookCell> cells) => (Path, _root, Cells) = (path, root, cells);
+
+    /// <summary>The full path.</summary>
+    public string Path { get; }
+
+    /// <summary>All cells in order.</summary>
+    public IReadOnlyList<NotebookCell> Cells { get; }
+
+    /// <summary>Reads a notebook.</summary>
+    /// <exception cref="NotebookFileException">It is missing, no JSON, not nbformat 4, or not in C#.</exception>
+    public static NotebookFile Read(string path)
+    {
+        path = System.IO.Path.GetFullPath(path);
+        try
+        {
+            return Parse(path);
+        }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException or FormatException or IOException or UnauthorizedAccessException)
+        {
+            throw new NotebookFileException($"{path} is no notebook that can be read: {e.Message}", e);
+        }
+    }
+
+    private static NotebookFile Parse(string path)
+    {
+        JsonObject root;
+        try
+        {
+            root = JsonNode.Parse(File.ReadAllText(path)) as JsonObject ?? throw new NotebookFileException($"{path} is no notebook: the JSON in it is no object");
+        }
+        catch (FileNotFoundException)
+        {
+            throw new NotebookFileException($"{path} is not there");
+        }
+        catch (JsonException e)
+        {
+            throw new NotebookFileException($"{path} is no notebook: its JSON is truncated or damaged (line {e.LineNumber + 1}: {e.Message.Split(" Path:")[0]})", e);
+        }
+        if ((root["nbformat"] as JsonValue)?.TryGetValue<int>(out var format) != true)
+            throw new NotebookFileException($"{path} is no notebook: it has no nbformat number");
+        format = root["nbformat"]!.GetValue<int>();
+        if (format != 4)
+            throw new NotebookFileException($"{path} is in nbformat {format}; this host runs nbformat 4 (jupyter nbconvert --to notebook --nbformat 4 converts it)");
+        var kernel = root["metadata"]?["kernelspec"];
+        var language = (string?)kernel?["language"] ?? (string?)root["metadata"]?["language_info"]?["name"] ?? "C#";
+        if (!new[] { "C#", "csharp", "polyglot-notebook" }.Contains(language, StringComparer.OrdinalIgnoreCase))
+            throw new NotebookFileException($"{path} is a notebook in {language} (kernel '{(string?)kernel?["name"]}'); this host runs C#");
+        if (root["cells"] is not JsonArray cells)
+            throw new NotebookFileException($"{path} is no notebook: it has no list of cells");
+        var ids = new HashSet<string>();
+        return new NotebookFile(path, root, [.. cells.Select((cell, i) => new NotebookCell(
+            Unused(ids, (string?)cell?["id"] ?? $"cell-{i + 1}"),
+            (string?)cell?["cell_type"] == "code",
+            Text(cell?["source"]),
+            (string?)cell?["metadata"]?["polyglot_notebook"]?["kernelName"] ?? (string?)cell?["metadata"]?["dotnet_interactive"]?["language"]))]);
+    }
+
+    /// <summary>The id, or with a suffix where it is taken: nbformat before 4.5 has no ids, and they may repeat by mistake.</summary>
+    private static string Unused(HashSet<string> taken, string id)
+    {
+        var free = id;
+        for (var i = 2; !taken.Add(free); i++)
+            free = $"{id}-{i}";
+        return free;
+    }
+
+    /// <summary>A notebook's text: one string, or a list of lines.</summary>
+    public static string Text(JsonNode? source) => source switch
+    {
+        JsonArray lines => string.Concat(lines.Select(l => (string?)l)),
+        JsonValue value => (string?)value ?? "",
+        _ => "",
+    };
+
+    /// <summary>The title: the first heading, or the file's name.</summary>
+    public string Title => Cells.Where(c => !c.IsCode).SelectMany(c => c.Source.Split('\n')).FirstOrDefault(l => l.StartsWith("# ", StringComparison.Ordinal))?[2..].Trim()
+        ?? System.IO.Path.GetFileNameWithoutExtension(Path);
+
+    /// <summary>The notebook with these outputs, by cell id, as the JSON of a valid nbformat 4.5 file.</summary>
+    public string WithOutputs(IReadOnlyDictionary<string, CellRun> runs)
+    {
+        var root = (JsonObject)_root.DeepClone();
+        root["nbformat_minor"] = 5;
+        var count = 0;
+        foreach (var (cell, known) in root["cells"]!.AsArray().Zip(Cells))
+        {
+            cell!["id"] = known.Id;
+            if (!known.IsCode)
+                continue;
+            var run = runs.GetValueOrDefault(known.Id);
+            cell["execution_count"] = run is { Started: true } ? ++count : null;
+            cell["outputs"] = new JsonArray([.. (run?.Outputs ?? []).Select(output =>
+            {
+                output = (JsonObject)output.DeepClone();
+                output.Remove("transient");
+                if ((string?)output["output_type"] == "execute_result")
+                    output["execution_count"] = count;
+                return output;
+            })]);
+        }
+        return root.ToJsonString(Indented) + "\n";
+    }
+}

@@ -1,0 +1,122 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Markdig;
+
+namespace NotebookHost;
+
+/// <summary>All notebooks of a run as one page that needs no network.</summary>
+internal static partial class Page
+{
+    private static readonly MarkdownPipeline Markdown = new MarkdownPipelineBuilder().UsePipeTables().UseMathematics().UseAutoIdentifiers().UseAutoLinks().Build();
+
+    public static string Build(IReadOnlyList<NotebookRun> runs)
+    {
+        var page = new StringBuilder($"""
+            <!DOCTYPE html>
+            <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+            <title>{runs.Count} executed notebooks</title><style>{Css()}</style></head><body><main>
+
+            """);
+        page.Append("<nav aria-label=\"notebooks\"><table><thead><tr><th scope=\"col\">notebook</th><th scope=\"col\">status</th><th scope=\"col\">claims</th><th scope=\"col\">seconds</th></tr></thead><tbody>");
+        foreach (var run in runs)
+        {
+            page.Append(CultureInfo.InvariantCulture, $"<tr><td><a href=\"#{Anchor(run)}\">{Encode(run.Notebook.Title)}</a></td><td class=\"{run.Status}\">{run.Status}</td><td>{run.Claims.Count(c => NotebookRun.Holds(c))} of {run.Claims.Count()} hold</td><td>{run.Seconds:0.0}</td></tr>");
+        }
+        page.Append("</tbody></table></nav>\n");
+        foreach (var run in runs)
+        {
+            page.Append($"<article id=\"{Anchor(run)}\" data-notebook=\"{Encode(run.Name)}\">");
+            if (run.Problem is not null)
+                page.Append($"<p class=\"problem\">{Encode(run.Status)}: {Encode(run.Problem)}</p>");
+            foreach (var cell in run.Notebook.Cells)
+                page.Append(cell.IsCode ? Code(cell, run.Cells[cell.Id]) : LinksWithin(Prose(cell.Source), run, runs));
+            page.Append("</article>\n");
+        }
+        return OneScriptOfAName(page.Append("</main></body></html>\n").ToString());
+    }
+
+    /// <summary>Markdown as HTML, formulas as MathML, which browsers draw without help.</summary>
+    internal static string Prose(string markdown)
+    {
+        // A paragraph that is one $$…$$ is a formula on a line of its own, as in Jupyter.
+        var html = Markdig.Markdown.ToHtml(DisplayPattern().Replace(markdown, m => $"\n$$\n{m.Groups["tex"].Value.Trim()}\n$$\n"), Markdown);
+        return MathPattern().Replace(html, m => MathMl.From(WebUtility.HtmlDecode(m.Groups["tex"].Value), block: m.Groups["open"].Value == "\\["));
+    }
+
+    /// <summary>A link to a notebook of this run leads to its place on the page.</summary>
+    private static string LinksWithin(string html, NotebookRun run, IReadOnlyList<NotebookRun> runs) => LinkPattern().Replace(html, m =>
+    {
+        var target = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(run.Notebook.Path)!, Uri.UnescapeDataString(m.Groups["path"].Value)));
+        return runs.FirstOrDefault(r => r.Notebook.Path == target) is { } other ? $"href=\"#{Anchor(other)}\"" : m.Value;
+    });
+
+    private static string Code(NotebookCell cell, CellRun run)
+    {
+        var html = new StringBuilder("<section class=\"cell\">");
+        if (cell.Source.Trim() != "")
+        {
+            var first = cell.Source.Split('\n').Select(l => l.Trim()).FirstOrDefault(l => l != "") ?? "";
+            html.Append(CultureInfo.InvariantCulture, $"<details><summary>code <span class=\"first\">{Encode(first)}</span> <span class=\"seconds\">{run.Seconds:0.0} s</span></summary><pre><code>{Encode(cell.Source)}</code></pre></details>");
+        }
+        foreach (var output in run.Outputs)
+            html.Append("<div class=\"output\">").Append(Output(output)).Append("</div>");
+        return html.Append("</section>\n").ToString();
+    }
+
+    private static string Output(JsonObject output)
+    {
+        switch ((string?)output["output_type"])
+        {
+            case "stream":
+                return $"<pre class=\"{output["name"]}\">{Encode(NotebookFile.Text(output["text"]))}</pre>";
+            case "error":
+                return $"<pre class=\"error\">{Encode((string?)output["ename"] + ": " + (string?)output["evalue"])}</pre>";
+            default:
+                var data = output["data"]!;
+                if (data["text/html"] is { } html)
+                    return NotebookFile.Text(html);
+                if (data["image/svg+xml"] is { } svg)
+                    return NotebookFile.Text(svg);
+                if (data["image/png"] is { } png)
+                    return $"<img alt=\"\" src=\"data:image/png;base64,{NotebookFile.Text(png)}\">";
+                if (data["text/markdown"] is { } markdown)
+                    return Prose(NotebookFile.Text(markdown));
+                return $"<pre>{Encode(NotebookFile.Text(data["text/plain"]))}</pre>";
+        }
+    }
+
+    /// <summary>Outputs may bring a script that a page needs once: of those with one data-once name the first stays.</summary>
+    internal static string OneScriptOfAName(string html)
+    {
+        var seen = new HashSet<string>();
+        return OncePattern().Replace(html, m => seen.Add(m.Groups["name"].Value) ? m.Value : "");
+    }
+
+    /// <summary>The scripts of an output that a page needs once.</summary>
+    internal static string OnceScripts(string html) => string.Concat(OncePattern().Matches(html).Select(m => m.Value));
+
+    private static string Anchor(NotebookRun run) => "notebook-" + string.Concat(run.Name.Select(c => char.IsAsciiLetterOrDigit(c) ? c : '-'));
+
+    private static string Encode(string text) => WebUtility.HtmlEncode(text);
+
+    private static string Css()
+    {
+        using var reader = new StreamReader(typeof(Page).Assembly.GetManifestResourceStream("NotebookHost.Page.css")!);
+        return reader.ReadToEnd();
+    }
+
+    [GeneratedRegex("""<(?<tag>span|div) class="math">\s*(?<open>\\\(|\\\[)(?<tex>.*?)(\\\)|\\\])\s*</\k<tag>>""", RegexOptions.Singleline)]
+    private static partial Regex MathPattern();
+
+    [GeneratedRegex("href=\"(?<path>[^\":#]+\\.ipynb)\"")]
+    private static partial Regex LinkPattern();
+
+    [GeneratedRegex("""^\$\$(?<tex>.+?)\$\$\s*$""", RegexOptions.Singleline | RegexOptions.Multiline)]
+    private static partial Regex DisplayPattern();
+
+    [GeneratedRegex("""<script data-once="(?<name>[^"]+)">.*?</script>""", RegexOptions.Singleline)]
+    private static partial Regex OncePattern();
+}

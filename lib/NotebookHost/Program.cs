@@ -1,0 +1,45 @@
+using System.CommandLine;
+using NotebookHost;
+
+var defaultNotebooks = "notebooks";
+
+var paths = new Argument<string[]>("path") { Description = "Notebooks, or folders of them.", DefaultValueFactory = _ => [defaultNotebooks] };
+var jobs = new Option<int>("--jobs") { Description = "How many notebooks run at once; torch's threads are divided among them.", DefaultValueFactory = _ => Environment.ProcessorCount };
+var output = new Option<string>("--output") { Description = "Where the executed notebooks, report.json and index.html go.", DefaultValueFactory = _ => Path.Combine("artifacts", "run") };
+var timeout = new Option<double>("--timeout") { Description = "Seconds a cell may take.", DefaultValueFactory = _ => 300 };
+var failFast = new Option<bool>("--fail-fast") { Description = "Stop at the first notebook that does not pass." };
+var filter = new Option<string?>("--filter") { Description = "Only notebooks whose path contains this." };
+jobs.Validators.Add(r => { if (r.Tokens.Count > 0 && r.GetValueOrDefault<int>() < 1) r.AddError($"--jobs is {r.GetValueOrDefault<int>()}, at least 1 is needed"); });
+timeout.Validators.Add(r => { if (r.Tokens.Count > 0 && !(r.GetValueOrDefault<double>() is > 0 and <= 1e6)) r.AddError($"--timeout is {r.GetValueOrDefault<double>()}, allowed are more than 0 and at most 1,000,000 seconds"); });
+
+var run = new Command("run", "Run notebooks, each in a process of its own, and write what came of them (the default).") { paths, jobs, output, timeout, failFast, filter };
+var doctor = new Command("doctor", "Try all that a run needs and say what is missing.");
+var worker = new Command("worker") { new Argument<string>("notebook") };
+var library = new Command("library-doctor") { new Argument<string>("dll") };
+worker.Hidden = library.Hidden = true;
+
+var root = new RootCommand("Runs C# notebooks. Exit status: 0 all cells and claims held; 1 one did not; 2 bad usage, or a path that is no notebook; 130 interrupted.")
+{
+    paths, jobs, output, timeout, failFast, filter, run, doctor, worker, library,
+};
+
+foreach (var command in new Command[] { root, run })
+{
+    command.SetAction((parsed, cancellation) => Runner.RunAsync(
+        new RunOptions(parsed.GetValue(paths)!, parsed.GetValue(jobs), parsed.GetValue(output)!, TimeSpan.FromSeconds(parsed.GetValue(timeout)), parsed.GetValue(failFast), parsed.GetValue(filter)),
+        cancellation));
+}
+doctor.SetAction((_, _) => Doctor.Examine(defaultNotebooks));
+worker.SetAction((parsed, _) => Worker.Run(parsed.GetValue<string>("notebook")!));
+library.SetAction(parsed => Doctor.AskLibrary(parsed.GetValue<string>("dll")!));
+
+var commandLine = root.Parse(args);
+if (commandLine.Errors.Count > 0)
+{
+    foreach (var error in commandLine.Errors)
+        Console.Error.WriteLine(error.Message);
+    Console.Error.WriteLine("--help shows the usage");
+    return Runner.BadUsage;
+}
+// Ctrl+C and SIGTERM cancel; the children are ended and what is finished is written within the timeout.
+return await commandLine.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(20) });

@@ -1,0 +1,73 @@
+using System.Diagnostics;
+using TorchSharp;
+using TrainingDynamics.Data;
+using TrainingDynamics.Measurement;
+using TrainingDynamics.Models;
+using TrainingDynamics.Optimizers;
+using static TorchSharp.torch;
+
+namespace TrainingDynamics.Experiments;
+
+/// <summary>How far a long run is.</summary>
+/// <param name="Step">Steps done.</param>
+/// <param name="Steps">Steps in all.</param>
+/// <param name="StepsPerSecond">The rate so far.</param>
+/// <param name="Left">The time left at that rate.</param>
+public sealed record Progress(int Step, int Steps, double StepsPerSecond, TimeSpan Left);
+
+/// <summary>One step of training as an observer sees it. The tensors live until the observer returns.</summary>
+/// <param name="Step">Its number, from 1.</param>
+/// <param name="Loss">The loss before the step, (replica).</param>
+/// <param name="Gradient">Its gradient, (replica, parameter).</param>
+/// <param name="Before">The weights before the step.</param>
+/// <param name="After">The weights after it.</param>
+public sealed record Observation(int Step, Tensor Loss, Tensor Gradient, Tensor Before, Tensor After);
+
+/// <summary>The training loop that all experiments share: batch, loss, gradient, step, look.</summary>
+public static class Training
+{
+    /// <summary>Trains in place and returns, for each replica, the step at which its loss first was not finite, or null.</summary>
+    /// <param name="task">What is trained, and on what.</param>
+    /// <param name="optimizer">An optimizer of the task's weights.</param>
+    /// <param name="steps">How many steps.</param>
+    /// <param name="observe">Called after the steps that <paramref name="when"/> picks.</param>
+    /// <param name="when">Which steps are observed; all by default.</param>
+    /// <param name="schedule">What the learning rate is multiplied by at a step; 1 by default.</param>
+    /// <param name="decaySchedule">What the decoupled decay is multiplied by at a step, beside the learning rate; 1 by default.</param>
+    /// <param name="progress">Told about every hundredth step.</param>
+    /// <param name="cancellation">Stops between two steps.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="steps"/> is negative.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public static int?[] Run(ITask task, Optimizer optimizer, int steps, Action<Observation>? observe = null, Func<int, bool>? when = null,
+        Func<int, double>? schedule = null, Func<int, double>? decaySchedule = null, IProgress<Progress>? progress = null, CancellationToken cancellation = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(steps);
+        if (!ReferenceEquals(optimizer.Weights, task.Weights))
+            throw new ArgumentException("the optimizer changes other weights than the task's", nameof(optimizer));
+        var divergedAt = new int?[task.Weights.shape[0]];
+        var clock = Stopwatch.StartNew();
+        for (var step = 1; step <= steps; step++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            var (loss, gradient) = task.Next();
+            var watched = observe is not null && when?.Invoke(step) != false;
+            var before = watched ? task.Weights.clone() : task.Weights;
+            optimizer.Step(gradient, schedule?.Invoke(step) ?? 1, decaySchedule?.Invoke(step) ?? 1);
+            if (watched)
+                observe!(new Observation(step, loss, gradient, before, task.Weights));
+            foreach (var (r, value) in loss.ToDoubles().Index())
+            {
+                if (!double.IsFinite(value))
+                    divergedAt[r] ??= step;
+            }
+            if (step % 100 == 0)
+                progress?.Report(new Progress(step, steps, step / clock.Elapsed.TotalSeconds, clock.Elapsed * ((double)(steps - step) / step)));
+        }
+        return divergedAt;
+    }
+
+    /// <summary>Whether a step is among about <paramref name="perDecade"/> evenly spaced ones in each power of ten: for logarithmic axes.</summary>
+    public static bool IsLogPoint(int step, int perDecade = 20)
+        => step > 0 && (step == 1 || Math.Floor(perDecade * Math.Log10(step)) > Math.Floor(perDecade * Math.Log10(step - 1)));
+}

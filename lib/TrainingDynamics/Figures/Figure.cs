@@ -1,0 +1,267 @@
+using System.Globalization;
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using TrainingDynamics.Measurement;
+
+namespace TrainingDynamics.Figures;
+
+/// <summary>
+/// A picture of numbers: built in one expression, shown as an interactive page element that needs no network, in every
+/// notebook host. Measurements are solid lines with a band over their replicas, predictions thin dashed lines.
+/// </summary>
+[TypeFormatterSource(typeof(HtmlFormatterSource<Figure>), PreferredMimeTypes = ["text/html", "text/plain"])]
+public sealed class Figure : IHtml
+{
+    private const int MostPoints = 2000;
+    private static int s_scriptGiven;
+    private readonly List<Panel> _panels;
+    private readonly string _title;
+    private string _alt = "";
+
+    private Figure(string title, List<Panel> panels) => (_title, _panels) = (title, panels);
+
+    private Panel Last => _panels[^1];
+
+    /// <summary>A figure of curves and points.</summary>
+    /// <param name="title">The finding, as a sentence.</param>
+    /// <param name="x">The horizontal axis, with its unit.</param>
+    /// <param name="y">The vertical axis, with its unit.</param>
+    /// <param name="logX">Whether the horizontal axis is logarithmic.</param>
+    /// <param name="logY">Whether the vertical axis is logarithmic.</param>
+    public static Figure Lines(string title, string x, string y, bool logX = false, bool logY = false) => new(title, [new Panel("", x, y, logX, logY)]);
+
+    /// <summary>A figure of bars over categories.</summary>
+    public static Figure Bars(string title, string x, string y, bool logY = false) => new(title, [new Panel("", x, y, false, logY)]);
+
+    /// <summary>A table of coloured cells: <paramref name="values"/>[row][column], each cell with its own text.</summary>
+    /// <exception cref="ArgumentException">The table's size does not fit the names.</exception>
+    public static Figure HeatMap(string title, IReadOnlyList<string> columns, IReadOnlyList<string> rows, double[][] values, string scale, Func<double, string>? text = null)
+    {
+        if (values.Length != rows.Count || values.Any(row => row.Length != columns.Count))
+            throw new ArgumentException($"values are {values.Length} rows of {string.Join("/", values.Select(r => r.Length).Distinct())}, the names are {rows.Count} rows and {columns.Count} columns", nameof(values));
+        var figure = new Figure(title, [new Panel("", "", "", false, false)]);
+        figure.Last.Series.Add(new Series(Mark.HeatMap, scale)
+        {
+            Categories = [.. columns],
+            Rows = [.. rows],
+            Z = values,
+            Text = [.. values.Select(row => row.Select(text ?? Short).ToArray())],
+        });
+        return figure;
+    }
+
+    /// <summary>A plane with axes of one scale, for contours and arrows.</summary>
+    public static Figure Plane(string title, string x, string y) => new(title, [new Panel("", x, y, false, false) { EqualAxes = true }]);
+
+    /// <summary>Several figures as panels of one, in rows of up to three; each one's title stands over its panel.</summary>
+    public static Figure Panels(string title, params IReadOnlyList<Figure> figures)
+        => new(title, [.. figures.SelectMany(f => f._panels.Select(p => p with { Title = f._title }))]);
+
+    /// <summary>A measured curve: the mean over its replicas, and a band from the least to the greatest. Diverged replicas are left out, and the name says so.</summary>
+    public Figure Measured(Trace trace)
+    {
+        var kept = Enumerable.Range(0, trace.Replicas).Where(r => trace.DivergedAt(r) is null).ToArray();
+        var name = kept.Length == trace.Replicas ? trace.Name : $"{trace.Name} ({trace.Replicas - kept.Length} of {trace.Replicas} diverged at {string.Join(", ", Enumerable.Range(0, trace.Replicas).Select(trace.DivergedAt).Where(x => x is not null))}, left out)";
+        var rows = trace.X.Select((_, i) => kept.Select(r => trace[r][i]).ToArray()).ToArray();
+        return Measured(name, trace.X, rows);
+    }
+
+    /// <summary>A measured curve from its points: <paramref name="y"/>[point][replica].</summary>
+    public Figure Measured(string name, IReadOnlyList<double> x, double[][] y)
+    {
+        RequireSameLength(name, x.Count, y.Length);
+        var band = y.Any(row => row.Length > 1);
+        return Add(new Series(Mark.Measured, name)
+        {
+            X = [.. x],
+            Y = [.. y.Select(row => row.Length == 0 ? double.NaN : row.Average())],
+            Low = band ? [.. y.Select(row => row.DefaultIfEmpty(double.NaN).Min())] : null,
+            High = band ? [.. y.Select(row => row.DefaultIfEmpty(double.NaN).Max())] : null,
+        });
+    }
+
+    /// <summary>A prediction as a function, drawn over the range of what the panel has so far.</summary>
+    public Figure Predicted(string name, Func<double, double> f) => Add(Curve(Mark.Predicted, name, f));
+
+    /// <summary>A prediction by its points.</summary>
+    public Figure Predicted(string name, IReadOnlyList<double> x, IReadOnlyList<double> y) => Add(Given(Mark.Predicted, name, x, y));
+
+    /// <summary>A prediction that is one number, drawn across the panel's bars or over the range of its points.</summary>
+    public Figure PredictedLevel(string name, double value)
+    {
+        var categories = Last.Series.FirstOrDefault(s => s.Categories is not null)?.Categories;
+        return categories is null ? Predicted(name, _ => value) : Add(new Series(Mark.Predicted, name) { Categories = categories, Y = [.. categories.Select(_ => value)] });
+    }
+
+    /// <summary>What the reader bet before running.</summary>
+    public Figure Bet(string name, Func<double, double> f) => Add(Curve(Mark.Bet, name, f));
+
+    /// <summary>A plain line by its points.</summary>
+    public Figure Line(string name, IReadOnlyList<double> x, IReadOnlyList<double> y) => Add(Given(Mark.Line, name, x, y));
+
+    /// <summary>Points without a line.</summary>
+    public Figure Points(string name, IReadOnlyList<double> x, IReadOnlyList<double> y) => Add(Given(Mark.Points, name, x, y));
+
+    /// <summary>Bars: <paramref name="values"/>[category][replica]; the bar is the mean, the whisker goes from least to greatest.</summary>
+    public Figure Bar(string name, IReadOnlyList<string> categories, double[][] values)
+    {
+        RequireSameLength(name, categories.Count, values.Length);
+        return Add(new Series(Mark.Bars, name)
+        {
+            Categories = [.. categories],
+            Y = [.. values.Select(v => v.Average())],
+            Low = values.Any(v => v.Length > 1) ? [.. values.Select(v => v.Min())] : null,
+            High = values.Any(v => v.Length > 1) ? [.. values.Select(v => v.Max())] : null,
+        });
+    }
+
+    /// <summary>Lines of equal height: <paramref name="z"/>[row of y][column of x].</summary>
+    public Figure Contour(string name, IReadOnlyList<double> x, IReadOnlyList<double> y, double[][] z)
+    {
+        RequireSameLength(name, y.Count, z.Length);
+        return Add(new Series(Mark.Contour, name) { X = [.. x], Y = [.. y], Z = z });
+    }
+
+    /// <summary>Arrows from (x, y) by (u, v).</summary>
+    public Figure Arrows(string name, IReadOnlyList<(double X, double Y, double U, double V)> arrows) => Add(new Series(Mark.Arrows, name)
+    {
+        X = [.. arrows.Select(a => a.X)],
+        Y = [.. arrows.Select(a => a.Y)],
+        U = [.. arrows.Select(a => a.U)],
+        V = [.. arrows.Select(a => a.V)],
+    });
+
+    /// <summary>What a reader who does not see the picture should know: what is drawn, and what it shows.</summary>
+    public Figure Alt(string sentence)
+    {
+        _alt = sentence;
+        return this;
+    }
+
+    /// <summary>The figure's numbers: panel, series, x, y, low, high, a line a point.</summary>
+    public string ToCsv()
+    {
+        var csv = new StringBuilder("panel,series,x,y,low,high\n");
+        foreach (var panel in _panels)
+        {
+            foreach (var s in panel.Series)
+            {
+                void Row(object x, object y, double? low = null, double? high = null)
+                    => csv.Append(CultureInfo.InvariantCulture, $"{Quote(panel.Title)},{Quote(s.Name)},{Cell(x)},{Cell(y)},{Cell(low)},{Cell(high)}\n");
+                if (s.U is not null)
+                {
+                    for (var i = 0; i < s.X.Length; i++)
+                        Row($"{Short(s.X[i])};{Short(s.Y[i])}", $"{Short(s.U[i])};{Short(s.V![i])}");
+                }
+                else if (s.Z is not null)
+                {
+                    for (var i = 0; i < s.Z.Length; i++)
+                    {
+                        for (var j = 0; j < s.Z[i].Length; j++)
+                            Row(s.Categories is null ? $"{Short(s.X[j])};{Short(s.Y[i])}" : $"{s.Categories[j]};{s.Rows![i]}", s.Z[i][j]);
+                    }
+                }
+                else
+                {
+                    for (var i = 0; i < s.Y.Length; i++)
+                        Row(s.Categories is null ? s.X[i] : s.Categories[i], s.Y[i], s.Low?[i], s.High?[i]);
+                }
+            }
+        }
+        return csv.ToString();
+
+        static string Quote(string text) => text.AsSpan().IndexOfAny(",\"\n") < 0 ? text : $"\"{text.Replace("\"", "\"\"")}\"";
+        static string Cell(object? value) => value switch { null => "", double v => v.ToString("G6", CultureInfo.InvariantCulture), _ => Quote(value.ToString()!) };
+    }
+
+    /// <summary>The figure as an HTML element without plotly.js: it draws itself when the page has it.</summary>
+    public string ToElement()
+    {
+        var alt = _alt == "" ? _title : _alt;
+        var json = PlotlyContext.Render(new Drawing(_title, alt, _panels)).Replace("</", "<\\/", StringComparison.Ordinal);
+        var id = "figure-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(json)))[..12];
+        return $$"""
+            <figure class="training-dynamics-figure" style="margin:1em 0;background:#fff;color:#111;padding:4px">
+            <div class="{{id}}" role="img" aria-label="{{WebUtility.HtmlEncode(alt)}}" style="width:100%"></div>
+            <figcaption style="font-size:90%;padding:0 1em">{{WebUtility.HtmlEncode(alt)}}</figcaption>
+            <details style="font-size:85%;padding:0 1em"><summary>The numbers (CSV)</summary><pre style="max-height:16em;overflow:auto;user-select:all">{{WebUtility.HtmlEncode(ToCsv())}}</pre></details>
+            <script>(function () {
+              var figure = {{json}};
+              var wait = 0;
+              (function draw() {
+                document.querySelectorAll('.{{id}}:not([data-drawn])').forEach(function (box) {
+                  if (window.Plotly) {
+                    box.setAttribute('data-drawn', '');
+                    window.Plotly.newPlot(box, figure.data, figure.layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] });
+                  } else if (wait++ < 300) {
+                    setTimeout(draw, 50);
+                  } else {
+                    box.textContent = 'plotly.js is not on this page: restart the kernel and run all cells.';
+                  }
+                });
+              })();
+            })();</script>
+            </figure>
+            """;
+    }
+
+    /// <summary>The figure with plotly.js before it: an HTML fragment that needs nothing else.</summary>
+    public string ToHtml() => ScriptElement() + ToElement();
+
+    /// <summary>What a notebook shows: plotly.js comes with the first figure of a session, later ones use it.</summary>
+    string IHtml.Show() => Interlocked.Exchange(ref s_scriptGiven, 1) == 0 ? ToHtml() : ToElement();
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{_title}{(_alt == "" ? "" : " — " + _alt)}";
+
+    // A page keeps one script of a data-once name. Hidden from AMD loaders, which would keep Plotly from becoming global.
+    private static string ScriptElement() => $"<script data-once=\"plotly\">(function () {{ var define, module, exports;\n{PlotlyContext.Script()}\n}})();</script>\n";
+
+    private Figure Add(Series series)
+    {
+        var count = Last.Series.Count(s => s.Mark == series.Mark);
+        if (series.X.Length > MostPoints && series.Z is null && series.U is null)
+            series = Thinned(series);
+        Last.Series.Add(series with { Color = count });
+        return this;
+    }
+
+    private static Series Thinned(Series s)
+    {
+        var keep = Enumerable.Range(0, MostPoints).Select(i => (int)((long)i * (s.X.Length - 1) / (MostPoints - 1))).ToArray();
+        double[] Pick(double[] values) => [.. keep.Select(i => values[i])];
+        return s with
+        {
+            Name = $"{s.Name} ({MostPoints} of {s.X.Length} points)",
+            X = Pick(s.X),
+            Y = Pick(s.Y),
+            Low = s.Low is null ? null : Pick(s.Low),
+            High = s.High is null ? null : Pick(s.High),
+        };
+    }
+
+    private Series Curve(Mark mark, string name, Func<double, double> f)
+    {
+        var xs = Last.Series.SelectMany(s => s.X).Where(x => double.IsFinite(x) && (!Last.LogX || x > 0)).ToArray();
+        if (xs.Length == 0)
+            throw new InvalidOperationException($"'{name}' is a function, and the panel has no points yet to take its range from: add it after them");
+        double from = xs.Min(), to = xs.Max();
+        var x = Enumerable.Range(0, 200).Select(i => Last.LogX ? from * Math.Pow(to / from, i / 199.0) : from + ((to - from) * i / 199)).ToArray();
+        return new Series(mark, name) { X = x, Y = [.. x.Select(f)] };
+    }
+
+    private static Series Given(Mark mark, string name, IReadOnlyList<double> x, IReadOnlyList<double> y)
+    {
+        RequireSameLength(name, x.Count, y.Count);
+        return new Series(mark, name) { X = [.. x], Y = [.. y] };
+    }
+
+    private static void RequireSameLength(string name, int x, int y)
+    {
+        if (x != y)
+            throw new ArgumentException($"'{name}' has {x} places and {y} values", nameof(y));
+    }
+
+    private static string Short(double value) => value.ToString("G3", CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,95 @@
+using MathNet.Numerics.LinearAlgebra;
+using TorchSharp;
+using TrainingDynamics.Models;
+using static TorchSharp.torch;
+
+namespace TrainingDynamics.Measurement;
+
+/// <summary>First and second derivatives of a batch of losses, replica by replica. All by automatic differentiation, none by differences.</summary>
+public static class Derivatives
+{
+    /// <summary>The losses (replica) and their gradients (replica, parameter) at <paramref name="weights"/>.</summary>
+    /// <param name="loss">The loss as a function of the weights; a replica's loss depends on its own row only.</param>
+    /// <param name="weights">(replica, parameter).</param>
+    public static (Tensor Loss, Tensor Gradient) LossAndGradient(LossFunction loss, Tensor weights)
+    {
+        using var scope = NewDisposeScope();
+        var leaf = weights.detach().requires_grad_(true);
+        var losses = Differentiable(loss(leaf));
+        // The replicas do not meet, so the gradient of the sum is the gradient of each.
+        var gradient = autograd.grad([losses.sum()], [leaf])[0];
+        return (losses.detach().MoveToOuterDisposeScope(), gradient.MoveToOuterDisposeScope());
+    }
+
+    /// <summary>A loss that does not depend on its argument would end the process in native code: refused here.</summary>
+    private static Tensor Differentiable(Tensor losses) => losses.requires_grad
+        ? losses
+        : throw new ArgumentException("the loss does not depend on the weights it is given; a loss function must use its argument", "loss");
+
+    /// <summary>The gradient alone, (replica, parameter).</summary>
+    public static Tensor Gradient(LossFunction loss, Tensor weights)
+    {
+        var (value, gradient) = LossAndGradient(loss, weights);
+        value.Dispose();
+        return gradient;
+    }
+
+    /// <summary>Hessian times vector, H v = ∇⟨∇L, v⟩ (Pearlmutter 1994), (replica, parameter); exact, by differentiating twice.</summary>
+    /// <param name="loss">The loss as a function of the weights.</param>
+    /// <param name="weights">(replica, parameter).</param>
+    /// <param name="vector">v, (replica, parameter).</param>
+    public static Tensor HessianVectorProduct(LossFunction loss, Tensor weights, Tensor vector)
+    {
+        using var scope = NewDisposeScope();
+        var leaf = weights.detach().requires_grad_(true);
+        var gradient = autograd.grad([Differentiable(loss(leaf)).sum()], [leaf], retain_graph: true, create_graph: true)[0];
+        if (!gradient.requires_grad)
+            return zeros_like(weights).MoveToOuterDisposeScope();                      // a loss linear in the weights
+        return autograd.grad([(gradient * vector.detach()).sum()], [leaf])[0].MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// The largest eigenvalue of each replica's Hessian, by Lanczos with full reorthogonalization on Hessian-vector products.
+    /// </summary>
+    /// <param name="loss">The loss as a function of the weights.</param>
+    /// <param name="weights">(replica, parameter), float64.</param>
+    /// <param name="steps">The size of the Krylov space; 20 gives ten digits of a separated eigenvalue.</param>
+    /// <param name="seed">Seed of the first vector, the same for every replica.</param>
+    /// <exception cref="ArgumentException">The weights are not float64: the orthogonality would be lost.</exception>
+    public static double[] TopHessianEigenvalue(LossFunction loss, Tensor weights, int steps = 20, long seed = 1)
+    {
+        if (weights.dtype != ScalarType.Float64)
+            throw new ArgumentException($"the weights are {weights.dtype}; a Hessian's eigenvalue needs Float64", nameof(weights));
+        ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
+        using var scope = NewDisposeScope();
+        using var random = new Runtime.ReplicaRandom(seed);
+        var replicas = (int)weights.shape[0];
+        steps = (int)Math.Min(steps, weights.shape[1]);
+        var start = random.Normal([weights.shape[1]], ScalarType.Float64).expand_as(weights);
+        var basis = new List<Tensor> { start / start.norm(1, keepdim: true) };         // (replica, parameter) each
+        var diagonal = new double[steps][];
+        var beside = new double[steps][];
+        for (var k = 0; k < steps; k++)
+        {
+            using var inner = NewDisposeScope();
+            var next = HessianVectorProduct(loss, weights, basis[k]);
+            diagonal[k] = (next * basis[k]).sum(1).ToDoubles();
+            for (var twice = 0; twice < 2; twice++)
+            {
+                foreach (var v in basis)
+                    next.sub_((next * v).sum(1, keepdim: true) * v);
+            }
+            var length = next.norm(1, keepdim: true);
+            beside[k] = length.ToDoubles();
+            basis.Add((next / length.clamp_min(1e-300)).MoveToOuterDisposeScope());
+        }
+        return [.. Enumerable.Range(0, replicas).Select(r =>
+        {
+            var size = 1;
+            while (size < steps && beside[size - 1][r] > 1e-12 * Math.Abs(diagonal[0][r]))
+                size++;                                                                // an exhausted Krylov space ends here
+            var tridiagonal = Matrix<double>.Build.Dense(size, size, (i, j) => i == j ? diagonal[i][r] : Math.Abs(i - j) == 1 ? beside[Math.Min(i, j)][r] : 0);
+            return tridiagonal.Evd(Symmetricity.Symmetric).EigenValues.Max(v => v.Real);
+        })];
+    }
+}

@@ -1,0 +1,54 @@
+using TorchSharp;
+using TrainingDynamics.Data;
+using static TorchSharp.torch;
+
+namespace TrainingDynamics.Models;
+
+/// <summary>A loss of a batch of runs as a function of their weights: (replica, parameter) to (replica).</summary>
+/// <param name="weights">The flat buffer of every replica.</param>
+public delegate Tensor LossFunction(Tensor weights);
+
+/// <summary>
+/// A batch of networks of one shape: weights (replica, parameter) in one flat buffer, and a function of any such buffer.
+/// One replica is just one run.
+/// </summary>
+/// <param name="layout">The parameters' names and shapes.</param>
+/// <param name="weights">Their first values; the model owns them.</param>
+public abstract class Model(Layout layout, Tensor weights) : IDisposable
+{
+    /// <summary>The parameters' names, shapes and places.</summary>
+    public Layout Layout { get; } = layout;
+
+    /// <summary>The weights, (replica, parameter). Optimizers change them in place.</summary>
+    public Tensor Weights { get; } = weights.DetachFromDisposeScope();
+
+    /// <summary>How many replicas there are.</summary>
+    public int Replicas => (int)Weights.shape[0];
+
+    /// <summary>The networks' outputs at <paramref name="weights"/>: (replica, batch, class) scores for a classifier.</summary>
+    /// <param name="weights">(replica, parameter); need not be the model's own.</param>
+    /// <param name="inputs">(replica or 1, batch, input).</param>
+    public abstract Tensor Forward(Tensor weights, Tensor inputs);
+
+    /// <summary>Mean cross-entropy over the batch in nats, (replica): −(1/B) Σ_b log softmax(f(x_b))[y_b].</summary>
+    public Tensor Loss(Tensor weights, Batch batch)
+    {
+        using var scope = NewDisposeScope();
+        var scores = Forward(weights, batch.Inputs);                                   // (replica, batch, class)
+        var labels = batch.Labels.flatten(1).expand(scores.shape[0], -1).unsqueeze(-1);  // (replica, batch, 1); a sequence counts position by position
+        return nn.functional.log_softmax(scores, -1).gather(-1, labels).mean([1, 2]).neg().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The loss on one batch as a function of the weights.</summary>
+    public LossFunction LossOn(Batch batch) => weights => Loss(weights, batch);
+
+    /// <summary>Loss (replica) and gradient (replica, parameter) at the model's weights.</summary>
+    public (Tensor Loss, Tensor Gradient) LossAndGradient(Batch batch) => Measurement.Derivatives.LossAndGradient(LossOn(batch), Weights);
+
+    /// <inheritdoc/>
+    public virtual void Dispose()
+    {
+        Weights.Dispose();
+        GC.SuppressFinalize(this);
+    }
+}

@@ -1,0 +1,126 @@
+using TorchSharp;
+using TrainingDynamics.Models;
+using TrainingDynamics.Runtime;
+using static TorchSharp.torch;
+
+namespace TrainingDynamics.Optimizers;
+
+/// <summary>
+/// Changes weights (replica, parameter) in place, a gradient at a time. An optimizer is a direction u made of gradients;
+/// the step is the same for all:
+/// <code>w ← (1 − η·λ)·w − η·u</code>
+/// λ is decoupled decay, multiplied by the learning rate. Every setting may differ by replica; a schedule multiplies η
+/// (and, if wanted, λ) step by step.
+/// </summary>
+public abstract class Optimizer : IDisposable
+{
+    private readonly List<Tensor> _owned = [];
+    private readonly Tensor _rate, _decay;
+    private readonly bool _decays;
+
+    /// <summary>An optimizer of <paramref name="weights"/>.</summary>
+    /// <param name="weights">(replica, parameter), changed in place.</param>
+    /// <param name="rate">The learning rate η ≥ 0.</param>
+    /// <param name="decoupledDecay">λ ≥ 0, decoupled and multiplied by the learning rate; η·λ &lt; 1.</param>
+    /// <exception cref="ArgumentException">A setting is out of its range, or has neither one value nor one for each replica.</exception>
+    protected Optimizer(Tensor weights, PerReplica rate, PerReplica decoupledDecay)
+    {
+        if (weights.dim() != 2)
+            throw new ArgumentException($"weights have {weights.dim()} axes ({string.Join(" × ", weights.shape)}), expected (replica, parameter)", nameof(weights));
+        Weights = weights;
+        var rates = rate.Expand(Replicas, nameof(rate));
+        var decays = decoupledDecay.Expand(Replicas, nameof(decoupledDecay));
+        for (var r = 0; r < rates.Length; r++)
+        {
+            if (rates[r] * decays[r] >= 1)
+                throw new ArgumentException($"{nameof(decoupledDecay)} is {decays[r]} at rate {rates[r]}: η·λ = {rates[r] * decays[r]}, allowed is [0, 1)", nameof(decoupledDecay));
+        }
+        (Rates, Decays) = (rates, decays);
+        (_rate, _decay, _decays) = (Column(rates), Column(decays), decays.Any(v => v > 0));
+    }
+
+    /// <summary>What is optimized, (replica, parameter).</summary>
+    public Tensor Weights { get; }
+
+    /// <summary>How many replicas there are.</summary>
+    protected int Replicas => (int)Weights.shape[0];
+
+    /// <summary>η of each replica, before the schedule's factor.</summary>
+    public IReadOnlyList<double> Rates { get; }
+
+    /// <summary>λ of each replica (decoupled, multiplied by the learning rate), before the schedule's factor.</summary>
+    public IReadOnlyList<double> Decays { get; }
+
+    /// <summary>Steps taken.</summary>
+    protected int Steps { get; private set; }
+
+    /// <summary>One step.</summary>
+    /// <param name="gradient">∂L/∂w, (replica, parameter).</param>
+    /// <param name="rateFactor">What the learning rate is multiplied by at this step.</param>
+    /// <param name="decayFactor">What the decay λ is multiplied by at this step, beside the learning rate.</param>
+    /// <exception cref="ArgumentException">The gradient's shape is not the weights', or a factor is negative or not finite.</exception>
+    public void Step(Tensor gradient, double rateFactor = 1, double decayFactor = 1)
+    {
+        if (!gradient.shape.SequenceEqual(Weights.shape))
+            throw new ArgumentException($"gradient is {string.Join(" × ", gradient.shape)}, the weights are {string.Join(" × ", Weights.shape)}", nameof(gradient));
+        RequireFactor(rateFactor, nameof(rateFactor));
+        RequireFactor(decayFactor, nameof(decayFactor));
+        using var scope = NewDisposeScope();
+        using var quiet = no_grad();
+        Steps++;
+        var update = Direction(gradient);
+        var rate = rateFactor == 1 ? _rate : _rate * rateFactor;
+        Apply(update, rate, _decays ? rate * _decay * decayFactor : null);
+    }
+
+    /// <summary>The direction u (replica, parameter) that this step subtracts, times η; updates the optimizer's own state.</summary>
+    protected internal abstract Tensor Direction(Tensor gradient);
+
+    /// <summary>w ← (1 − η·λ)·w − η·u. <paramref name="shrink"/> is η·λ, null without decay.</summary>
+    private protected virtual void Apply(Tensor update, Tensor rate, Tensor? shrink)
+    {
+        if (shrink is not null)
+            Weights.mul_(1 - shrink);
+        Weights.sub_(rate * update);
+    }
+
+    /// <summary>A buffer of zeros in the weights' shape that lives as long as the optimizer.</summary>
+    private protected Tensor State() => Own(zeros_like(Weights).DetachFromDisposeScope());
+
+    /// <summary>A setting as a column (replica, 1) that lives as long as the optimizer.</summary>
+    private protected Tensor Column(double[] values) => Own(PerReplica.Column(values, Weights.dtype));
+
+    /// <summary>Keeps a tensor until the optimizer is disposed of.</summary>
+    private protected Tensor Own(Tensor tensor)
+    {
+        _owned.Add(tensor);
+        return tensor;
+    }
+
+    /// <summary>Evaluates a (replica, block's size) function of each block and joins the results to (replica, parameter).</summary>
+    private protected static Tensor ByBlock(Layout layout, Func<Block, Tensor> part) => cat([.. layout.Select(part)], dim: 1);
+
+    /// <summary>The direction of another optimizer whose step this one takes in its stead.</summary>
+    private protected static Tensor Follow(Optimizer inner, Tensor gradient)
+    {
+        inner.Steps++;
+        return inner.Direction(gradient);
+    }
+
+    /// <summary>A beta of a running mean: in [0, 1).</summary>
+    private protected double[] Beta(PerReplica beta, string name) => beta.Expand(Replicas, name, below: 1);
+
+    private static void RequireFactor(double factor, string name)
+    {
+        if (!(factor >= 0 && double.IsFinite(factor)))
+            throw new ArgumentException($"{name} is {factor}, allowed is a number in [0, ∞)", name);
+    }
+
+    /// <inheritdoc/>
+    public virtual void Dispose()
+    {
+        foreach (var tensor in _owned)
+            tensor.Dispose();
+        GC.SuppressFinalize(this);
+    }
+}

@@ -1,0 +1,149 @@
+namespace TrainingDynamics.Theory;
+
+/// <summary>Where weight decay and the growth of a scale-invariant weight balance.</summary>
+/// <param name="Norm">‖w‖ there.</param>
+/// <param name="Angle">The angle θ of a step in radians.</param>
+/// <param name="RelaxationRate">How fast the norm's conserved power returns, in 1/step: N² for SGD, N for normalized updates.</param>
+public sealed record EquilibriumPoint(double Norm, double Angle, double RelaxationRate);
+
+/// <summary>
+/// The equilibrium of norm and rotation under weight decay, for scale-invariant blocks and white gradient noise. All follow
+/// from one law: N_eq = η²U²·A/(1 − ρ²) with ρ = 1 − ηλ, U² the mean squared update and A the amplification by its memory,
+/// and θ = η·U/‖w‖.
+/// </summary>
+/// <remarks>
+/// Kosson, Messmer and Jaggi 2024, arXiv:2305.17212; Wan et al. 2020, arXiv:2006.08419; Li, Lyu and Arora 2020,
+/// arXiv:2010.02916. Assumes that gradients of different steps are uncorrelated and stationary. Fails on a learnable task
+/// whose gradients stay aligned, far from equilibrium, and where ε or clipping breaks the invariance. η·λ = 0 has no
+/// equilibrium.
+/// </remarks>
+public static class Equilibrium
+{
+    /// <summary>
+    /// SGD with momentum α and decoupled decay: ‖w‖ = (ηG/[2λ(1−α)²])^{1/4}, θ = √(2ηλ(1−α)/(1+α)); exactly, for finite ηλ,
+    /// N² = η²G/(1−α²)·(1+αρ)/(1−αρ)/(1−ρ²).
+    /// </summary>
+    /// <param name="rate">η.</param>
+    /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
+    /// <param name="gradientSquared">G = E‖g̃‖² at the unit sphere.</param>
+    /// <param name="momentum">α.</param>
+    public static EquilibriumPoint Sgd(double rate, double decoupledDecay, double gradientSquared, double momentum = 0)
+    {
+        var rho = Rho(rate, decoupledDecay);
+        // The gradient is g̃/‖w‖, so U² = G/(N(1−α²)), and N = η²U²A/(1−ρ²) is an equation for N².
+        var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) * Memory(momentum, rho) / (1 - (rho * rho));
+        return new EquilibriumPoint(Math.Pow(fourth, 0.25), AngleOf(momentum, rho), 4 * rate * decoupledDecay);
+    }
+
+    /// <summary>
+    /// SGD with momentum α and L2 in the gradient: ‖w‖ = (ηG/[λ(1−α)(2−ηλ/(1+α))])^{1/4}, θ = √(2ηλ/(1+α)).
+    /// </summary>
+    /// <param name="rate">η.</param>
+    /// <param name="l2">λ_L2, in the gradient.</param>
+    /// <param name="gradientSquared">G = E‖g̃‖².</param>
+    /// <param name="momentum">α.</param>
+    public static EquilibriumPoint SgdL2(double rate, double l2, double gradientSquared, double momentum = 0)
+    {
+        Rho(rate, l2);
+        var fourth = rate * gradientSquared / (l2 * (1 - momentum) * (2 - (rate * l2 / (1 + momentum))));
+        return new EquilibriumPoint(Math.Pow(fourth, 0.25), Math.Sqrt(2 * rate * l2 / (1 + momentum)), 4 * rate * l2 / (1 - momentum));
+    }
+
+    /// <summary>
+    /// AdamW (and RAdam, which is AdamW after its first steps): ‖w‖ = √(ηd/2λ), so rms √(η/2λ), θ = √(2ηλ(1−β1)/(1+β1));
+    /// exactly, for finite ηλ, N = η²U²/(1−ρ²)·(1+β1ρ)/(1−β1ρ) with U² = d(1−β1)/(1+β1).
+    /// </summary>
+    /// <param name="rate">η.</param>
+    /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
+    /// <param name="dimension">d, the block's size.</param>
+    /// <param name="beta1">β1.</param>
+    public static EquilibriumPoint AdamW(double rate, double decoupledDecay, double dimension, double beta1 = 0.9)
+        => General(rate, decoupledDecay, dimension * (1 - beta1) / (1 + beta1), beta1);
+
+    /// <summary>
+    /// Adam with L2 in the gradient: ‖w‖ = (η‖g̃‖₁/2λ)^{1/3}, ‖g̃‖₁ the sum over coordinates of the gradient's rms at the unit
+    /// sphere; θ = η·√(d(1−β1)/(1+β1))/‖w‖, which depends on the gradient's scale as its power −1/3.
+    /// </summary>
+    /// <remarks>Assumes λ‖w‖ ≪ the gradient's rms, so that v̂ is the gradient's alone. Relaxation: N^{3/2} at 3ηλ/(rms of the gradient).</remarks>
+    /// <param name="rate">η.</param>
+    /// <param name="l2">λ_L2, in the gradient.</param>
+    /// <param name="dimension">d.</param>
+    /// <param name="unitGradientSum">‖g̃‖₁ = Σ_i √E g̃_i².</param>
+    /// <param name="beta1">β1.</param>
+    public static EquilibriumPoint AdamL2(double rate, double l2, double dimension, double unitGradientSum, double beta1 = 0.9)
+    {
+        RequirePositive(rate, nameof(rate));
+        RequirePositive(l2, nameof(l2));
+        var norm = Math.Cbrt(rate * unitGradientSum / (2 * l2));
+        var gradientRms = unitGradientSum / dimension / norm;
+        return new EquilibriumPoint(norm, rate * Math.Sqrt(dimension * (1 - beta1) / (1 + beta1)) / norm, 3 * rate * l2 / gradientRms);
+    }
+
+    /// <summary>
+    /// Lion: N = η²d·A/(1 − ρ²), θ = √((1 − ρ²)/A) with A = 1 + 2Σ_k ρ^k·(2/π)·asin(c_k), c_k the autocorrelation of what the sign
+    /// is taken of. For small ηλ and small c_k: ‖w‖ ≈ √(ηdD/2λ), D = (2/π)/V, θ ≈ √(πηλV), V = (1−β1)² + β1²(1−β2)/(1+β2).
+    /// </summary>
+    /// <remarks>
+    /// The signs of two normal numbers of correlation c have correlation (2/π)·asin(c). With s_t = β1·m + (1−β1)·g:
+    /// V·c_k = (1−β1)β1(1−β2)β2^{k−1} + β1²β2^k(1−β2)/(1+β2). The sum in place of the linearized arcsine is ours.
+    /// </remarks>
+    public static EquilibriumPoint Lion(double rate, double decoupledDecay, double dimension, double beta1 = 0.9, double beta2 = 0.99)
+    {
+        var rho = Rho(rate, decoupledDecay);
+        var old = beta1 * beta1 * (1 - beta2) / (1 + beta2);
+        var variance = ((1 - beta1) * (1 - beta1)) + old;
+        var amplification = 1.0;
+        for (var (k, power) = (1, rho); k < 100_000 && power * Math.Pow(beta2, k) > 1e-12; k++, power *= rho)
+            amplification += 4 / Math.PI * power * Math.Asin((((1 - beta1) * beta1 * (1 - beta2) * Math.Pow(beta2, k - 1)) + (old * Math.Pow(beta2, k))) / variance);
+        var shrink = 1 - (rho * rho);
+        return new EquilibriumPoint(Math.Sqrt(rate * rate * dimension * amplification / shrink), Math.Sqrt(shrink / amplification), 2 * rate * decoupledDecay);
+    }
+
+    /// <summary>Any update of known mean square U² and amplification κ under decoupled decay: ‖w‖ = √(ηU²κ/2λ), θ = √(2ηλ/κ). Muon: U² ≈ min(m, n), κ measured.</summary>
+    /// <param name="rate">η.</param>
+    /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
+    /// <param name="updateSquared">U² = E‖u‖².</param>
+    /// <param name="amplification">κ = 1 + 2Σ corr(u_t, u_{t+k}).</param>
+    public static EquilibriumPoint Measured(double rate, double decoupledDecay, double updateSquared, double amplification)
+    {
+        Rho(rate, decoupledDecay);
+        return new EquilibriumPoint(Math.Sqrt(rate * updateSquared * amplification / (2 * decoupledDecay)), Math.Sqrt(2 * rate * decoupledDecay / amplification), 2 * rate * decoupledDecay);
+    }
+
+    /// <summary>Projected SGD (SGDP): every update is tangential, so momentum does not amplify: N² = η²G/(1−α²)/(1−ρ²), θ = √(1−ρ²) ≈ √(2ηλ), whatever the momentum.</summary>
+    /// <remarks>The norm assumes that the buffer's radial part is small, θ/(1 − α) ≪ 1; the angle does not need that.</remarks>
+    /// <param name="rate">η.</param>
+    /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
+    /// <param name="gradientSquared">G = E‖g̃‖².</param>
+    /// <param name="momentum">α; the projected buffer's U² = G/(N(1−α²)) counts each step once.</param>
+    public static EquilibriumPoint Sgdp(double rate, double decoupledDecay, double gradientSquared, double momentum)
+    {
+        var rho = Rho(rate, decoupledDecay);
+        var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) / (1 - (rho * rho));
+        return new EquilibriumPoint(Math.Pow(fourth, 0.25), Math.Sqrt(1 - (rho * rho)), 4 * rate * decoupledDecay);
+    }
+
+    private static EquilibriumPoint General(double rate, double decay, double updateSquared, double memory)
+    {
+        var rho = Rho(rate, decay);
+        return new EquilibriumPoint(Math.Sqrt(rate * rate * updateSquared * Memory(memory, rho) / (1 - (rho * rho))), AngleOf(memory, rho), 2 * rate * decay);
+    }
+
+    /// <summary>(1 + βρ)/(1 − βρ): what an exponential memory β does to the variance of a walk with pull-back ρ.</summary>
+    private static double Memory(double beta, double rho) => (1 + (beta * rho)) / (1 - (beta * rho));
+
+    private static double AngleOf(double beta, double rho) => Math.Sqrt((1 - (rho * rho)) / Memory(beta, rho));
+
+    private static double Rho(double rate, double decay)
+    {
+        RequirePositive(rate, nameof(rate));
+        RequirePositive(decay, nameof(decay));
+        return rate * decay < 1 ? 1 - (rate * decay) : throw new ArgumentException($"η·λ is {rate * decay}, allowed is (0, 1)", nameof(decay));
+    }
+
+    private static void RequirePositive(double value, string name)
+    {
+        if (!(value > 0 && double.IsFinite(value)))
+            throw new ArgumentException($"{name} is {value}; an equilibrium needs a positive number", name);
+    }
+}

@@ -1,0 +1,49 @@
+using System.Diagnostics;
+using System.Reflection;
+using System.Text.Json.Nodes;
+
+namespace NotebookHost.Tests;
+
+/// <summary>Runs the host as a user does: as a process, on files.</summary>
+internal static class Host
+{
+    public static string Root { get; } = typeof(Host).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == "RepositoryRoot").Value!;
+
+    public static string Dll { get; } = Path.Combine(Root, "artifacts", "bin", "NotebookHost", "NotebookHost.dll");
+
+    /// <summary>Starts the host in <paramref name="folder"/>; torch computes on one thread, so that a run repeats bitwise.</summary>
+    public static Process Start(string folder, params IEnumerable<string> arguments) => Process.Start(new ProcessStartInfo("dotnet", [Dll, .. arguments])
+    {
+        WorkingDirectory = folder,
+        RedirectStandardOutput = true,
+        RedirectStandardError = true,
+        RedirectStandardInput = true,
+        Environment = { ["OMP_NUM_THREADS"] = "1", ["MKL_NUM_THREADS"] = "1" },
+    })!;
+
+    /// <summary>Runs it to its end.</summary>
+    public static async Task<(int Status, string Output, string Error)> RunAsync(string folder, params IEnumerable<string> arguments)
+    {
+        using var process = Start(folder, arguments);
+        var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        await process.WaitForExitAsync();
+        return (process.ExitCode, await output, await error);
+    }
+
+    /// <summary>The JSON of a notebook of these code cells.</summary>
+    public static string Notebook(params IEnumerable<string> code) => new JsonObject
+    {
+        ["cells"] = new JsonArray([.. code.Select((source, i) => new JsonObject
+        {
+            ["cell_type"] = "code",
+            ["id"] = $"cell-{i + 1}",
+            ["metadata"] = new JsonObject(),
+            ["execution_count"] = null,
+            ["outputs"] = new JsonArray(),
+            ["source"] = source,
+        })]),
+        ["metadata"] = new JsonObject { ["kernelspec"] = new JsonObject { ["display_name"] = ".NET (C#)", ["language"] = "C#", ["name"] = ".net-csharp" } },
+        ["nbformat"] = 4,
+        ["nbformat_minor"] = 5,
+    }.ToJsonString();
+}

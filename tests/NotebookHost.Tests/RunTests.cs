@@ -1,0 +1,245 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+
+namespace NotebookHost.Tests;
+
+public sealed class RunTests : HostTest
+{
+    [Fact]
+    public async Task ACrashKillsOneNotebookAndTheOthersGoOn()
+    {
+        Write("a.ipynb", "1", "Console.WriteLine(\"before\");\nSystem.Environment.FailFast(\"native abort\");", "3");
+        Write("b.ipynb", "2");
+        var (status, output, _) = await Run(".");
+        Assert.Equal(1, status);
+        Assert.Equal(["crashed", "passed"], Report["notebooks"]!.AsArray().Select(n => (string?)n!["status"]));
+        Assert.Equal(["passed", "crashed", "skipped"], Report["notebooks"]![0]!["cells"]!.AsArray().Select(c => (string?)c!["status"]));
+        Assert.Contains("native abort", (string?)Report["notebooks"]![0]!["cells"]![1]!["error"]!["message"]);
+        Assert.Contains("before", File.ReadAllText(Path.Combine(Folder, "out", "a.ipynb")));
+        Assert.Contains("crashed: a.ipynb", output);
+    }
+
+    [Fact]
+    public async Task ACellThatTakesTooLongIsEnded()
+    {
+        Write("slow.ipynb", "1", "while (true) { }");
+        var clock = Stopwatch.StartNew();
+        var (status, _, _) = await Run("slow.ipynb", "--timeout", "2");
+        Assert.Equal(1, status);
+        Assert.Equal("timed-out", (string?)Report["notebooks"]![0]!["status"]);
+        Assert.Contains("2 s", (string?)Report["notebooks"]![0]!["cells"]![1]!["error"]!["message"]);
+        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(20));
+    }
+
+    [Fact]
+    public async Task AChildThatIsKilledInTheMiddleOfAMessageDoesNotTakeTheOthersAlong()
+    {
+        // The child's end of the pipe, past its own writer: half a message and then the end.
+        Write("bad.ipynb", "1", "using (var o = Console.OpenStandardOutput()) { o.Write(new byte[] { 0x1e, (byte)'{', (byte)'\"', (byte)'e' }); o.Flush(); } System.Diagnostics.Process.GetCurrentProcess().Kill();");
+        Write("good.ipynb", "1");
+        var (status, _, error) = await Run(".");
+        Assert.Equal(1, status);
+        Assert.Equal("", error);
+        Assert.Equal(["crashed", "passed"], Report["notebooks"]!.AsArray().Select(n => (string?)n!["status"]));
+    }
+
+    [Theory]
+    [InlineData("new System.Threading.Thread(() => System.Threading.Thread.Sleep(60000)).Start();")]
+    [InlineData("var p = System.Diagnostics.Process.Start(\"sleep\", \"60\");")]
+    public async Task WhatANotebookLeavesRunningIsNotWaitedFor(string code)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "sleep is not there");
+        Write("n.ipynb", code);
+        var clock = Stopwatch.StartNew();
+        var (status, _, _) = await Run("n.ipynb");
+        Assert.Equal(0, status);
+        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(20), $"took {clock.Elapsed}");
+    }
+
+    [Fact]
+    public async Task NotebooksOfOneNameInTwoFoldersStayApart()
+    {
+        foreach (var folder in new[] { "one/bin", "two" })
+        {
+            Directory.CreateDirectory(Path.Combine(Folder, folder));
+            Write($"{folder}/x.ipynb", "1");
+        }
+        var other = Directory.CreateDirectory(Path.Combine(Folder, "elsewhere"));
+        var (status, _, _) = await Host.RunAsync(other.FullName, "../one/bin", "../two/x.ipynb", "--output", "../out");
+        Assert.Equal(0, status);
+        Assert.Equal(["one/bin/x.ipynb", "two/x.ipynb"], Report["notebooks"]!.AsArray().Select(n => (string?)n!["path"]));
+        var (refused, _, error) = await Host.RunAsync(Folder, "two", "--output", ".");
+        Assert.Equal(2, refused);
+        Assert.Contains("would overwrite", error);
+    }
+
+    [Fact]
+    public async Task CtrlCEndsTheChildrenAndKeepsWhatIsFinished()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent by kill");
+        Write("a.ipynb", "1 + 1");
+        Write("b.ipynb", "System.IO.File.WriteAllText(\"pid\", System.Environment.ProcessId.ToString()); System.Threading.Thread.Sleep(60000);");
+        using var host = Host.Start(Folder, "run", ".", "--jobs", "1", "--output", "out");
+        var output = host.StandardOutput.ReadToEndAsync();
+        var pid = Path.Combine(Folder, "pid");
+        for (var i = 0; i < 200 && !File.Exists(pid); i++)
+            await Task.Delay(100);
+        await Task.Delay(200);
+        using (var kill = Process.Start("kill", ["-INT", host.Id.ToString()]))
+            await kill.WaitForExitAsync();
+        await host.WaitForExitAsync();
+        Assert.Equal(130, host.ExitCode);
+        Assert.Equal(["a.ipynb"], Report["notebooks"]!.AsArray().Select(n => (string?)n!["path"]));
+        Assert.True(File.Exists(Path.Combine(Folder, "out", "a.ipynb")));
+        Assert.False(File.Exists(Path.Combine(Folder, "out", "b.ipynb")));
+        Assert.Throws<ArgumentException>(() => Process.GetProcessById(int.Parse(File.ReadAllText(pid))));
+        await output;
+    }
+
+    [Fact]
+    public async Task AChildEndsWhenItsParentIsKilled()
+    {
+        Write("b.ipynb", "System.IO.File.WriteAllText(\"pid\", System.Environment.ProcessId.ToString()); System.Threading.Thread.Sleep(60000);");
+        using var host = Host.Start(Folder, "b.ipynb", "--output", "out");
+        var pid = Path.Combine(Folder, "pid");
+        for (var i = 0; i < 200 && !File.Exists(pid); i++)
+            await Task.Delay(100);
+        await Task.Delay(300);
+        host.Kill();
+        await host.WaitForExitAsync();
+        await Task.Delay(2000);
+        Assert.Throws<ArgumentException>(() => Process.GetProcessById(int.Parse(File.ReadAllText(pid))));
+    }
+
+    [Theory]
+    [InlineData("{\"cells\": [", "truncated or damaged")]
+    [InlineData("{\"nbformat\": 3, \"worksheets\": []}", "nbformat 3")]
+    [InlineData("{\"nbformat\": 4, \"cells\": [], \"metadata\": {\"kernelspec\": {\"name\": \"python3\", \"language\": \"python\"}}}", "a notebook in python (kernel 'python3')")]
+    [InlineData("{\"some\": \"json\"}", "no nbformat number")]
+    [InlineData("[1]", "no object")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": [], \"cells\": []}", "no notebook")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": {\"kernelspec\": \"python3\"}, \"cells\": []}", "no notebook")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"code\", \"id\": 5, \"source\": \"1\"}]}", "no notebook")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [\"text\"]}", "no notebook")]
+    public async Task APathThatIsNoNotebookIsNamedWithTheReason(string content, string why)
+    {
+        File.WriteAllText(Path.Combine(Folder, "bad.ipynb"), content);
+        Write("good.ipynb", "1");
+        var (status, _, error) = await Run("good.ipynb", "bad.ipynb");
+        Assert.Equal(2, status);
+        Assert.Contains("bad.ipynb", error);
+        Assert.Contains(why, error);
+        Assert.False(Directory.Exists(Path.Combine(Folder, "out")));
+    }
+
+    [Theory]
+    [InlineData("nowhere.ipynb", "nowhere.ipynb is not there")]
+    [InlineData("empty", "has no notebook")]
+    [InlineData("n.ipynb --filter zzz", "'zzz'")]
+    [InlineData("n.ipynb --jobs 0", "--jobs is 0")]
+    [InlineData("n.ipynb --timeout -1", "--timeout")]
+    [InlineData("n.ipynb --bogus", "--bogus")]
+    public async Task BadUsageIsToldAndEndsWithTwo(string arguments, string says)
+    {
+        Directory.CreateDirectory(Path.Combine(Folder, "empty"));
+        Write("n.ipynb", "1");
+        var (status, _, error) = await Run(arguments.Split(' '));
+        Assert.Equal(2, status);
+        Assert.Contains(says, error);
+    }
+
+    [Fact]
+    public async Task HelpShowsTheCommands()
+    {
+        var (status, output, _) = await Host.RunAsync(Folder, "--help");
+        Assert.Equal(0, status);
+        foreach (var word in new[] { "run", "doctor", "--jobs", "--output", "--timeout", "--fail-fast", "--filter", "Exit status" })
+            Assert.Contains(word, output);
+        Assert.DoesNotContain("worker", output);
+    }
+
+    [Fact]
+    public async Task ABrokenClaimFailsTheNotebookAndTheReportHasThemAll()
+    {
+        const string claims = """
+            "[{\"name\":\"first\",\"predicted\":1,\"measured\":1.1,\"relation\":\"within\",\"tolerance\":0.2,\"unit\":\"\",\"holds\":true,\"source\":\"s\"},{\"name\":\"second\",\"predicted\":1,\"measured\":5,\"relation\":\"within\",\"tolerance\":0.2,\"unit\":\"rad\",\"holds\":false,\"source\":\"s\"}]"
+            """;
+        Write("n.ipynb", $"public class TypeFormatterSourceAttribute : Attribute {{ public Type FormatterSourceType => typeof(S); }} public class S {{ public object[] CreateTypeFormatters() => new object[] {{ new F() }}; }} public class F {{ public string MimeType => \"application/vnd.notebook.claims+json\"; public bool Format(object o, System.IO.TextWriter w) {{ w.Write({claims.Trim()}); return true; }} }} [TypeFormatterSource] public class C {{ }}", "new C()", "new C()");
+        var (status, output, _) = await Run("n.ipynb");
+        Assert.Equal(1, status);
+        var notebook = Report["notebooks"]![0]!;
+        Assert.Equal("failed", (string?)notebook["status"]);
+        Assert.Equal(["first", "second"], notebook["claims"]!.AsArray().Select(c => (string?)c!["name"]));
+        Assert.Contains("1 claim(s) do not hold: second", output);
+    }
+
+    [Fact]
+    public async Task TheReportHasItsSchema()
+    {
+        Write("n.ipynb", "1", "throw new Exception(\"x\");");
+        await Run("n.ipynb");
+        Assert.Equal(["version", "started", "seconds", "notebooks"], Report.AsObject().Select(p => p.Key));
+        Assert.Equal(1, (int)Report["version"]!);
+        var notebook = Report["notebooks"]![0]!.AsObject();
+        Assert.Equal(["path", "status", "seconds", "peakMemoryMB", "cells", "claims"], notebook.Select(p => p.Key));
+        Assert.InRange((double)notebook["peakMemoryMB"]!, 20, 2000);
+        Assert.Equal(["id", "status", "seconds", "error"], notebook["cells"]![0]!.AsObject().Select(p => p.Key));
+        Assert.Null(notebook["cells"]![0]!["error"]);
+        Assert.Equal(["type", "message"], notebook["cells"]![1]!["error"]!.AsObject().Select(p => p.Key));
+        Assert.True(DateTimeOffset.TryParse((string?)Report["started"], out _));
+    }
+
+    [Fact]
+    public async Task FailFastStopsTheRest()
+    {
+        foreach (var name in new[] { "a", "b", "c" })
+            Write($"{name}.ipynb", name == "a" ? "throw new Exception();" : "1");
+        var (status, _, _) = await Run(".", "--fail-fast", "--jobs", "1");
+        Assert.Equal(1, status);
+        Assert.Equal(["a.ipynb"], Report["notebooks"]!.AsArray().Select(n => (string?)n!["path"]));
+    }
+
+    [Fact]
+    public async Task AFloodOfTextIsCutWithANotice()
+    {
+        var (status, outputs) = await Cells("for (var i = 0; i < 300_000; i++) Console.WriteLine(\"0123456789\");", "Console.WriteLine(\"still here\");");
+        Assert.Equal(0, status);
+        var text = NotebookFile.Text(outputs[0][0]!["text"]);
+        Assert.InRange(text!.Length, 1_000_000, 1_001_000);
+        Assert.EndsWith("the rest is left out)\n", text);
+        Assert.Equal("still here\n", NotebookFile.Text(outputs[1][0]!["text"]));
+        (status, outputs) = await Cells("var s = new string('x', 10_000_000); for (var i = 0; i < 50; i++) display(s); Console.Write(1);");
+        Assert.Equal(0, status);
+        Assert.InRange(outputs[0].Count, 4, 7);
+        Assert.Contains("the rest is left out", outputs[0].ToJsonString()[^400..]);
+    }
+
+    [Fact]
+    public async Task ThePageNeedsNoNetworkAndHasEachScriptOnce()
+    {
+        File.WriteAllText(Path.Combine(Folder, "n.ipynb"), Host.Notebook("HTML(\"<script data-once=\\\"s\\\">var s = 1;</script><p>one</p>\")", "HTML(\"<script data-once=\\\"s\\\">var s = 1;</script><p>two</p>\")"));
+        await Run("n.ipynb");
+        var page = File.ReadAllText(Path.Combine(Folder, "out", "index.html"));
+        Assert.Equal(2, page.Split("<script data-once").Length);
+        Assert.Contains("<p>two</p>", page);
+        Assert.DoesNotContain("src=\"http", page);
+        Assert.DoesNotContain("<link", page);
+    }
+
+    [Fact]
+    public async Task ExecutedNotebooksAreValid()
+    {
+        Write("n.ipynb", "Console.WriteLine(1); display(2); 3", "throw new Exception(\"x\");");
+        await Run("n.ipynb");
+        await Validation.AssertValid(Path.Combine(Folder, "out", "n.ipynb"));
+    }
+
+    [Fact]
+    public async Task TheDoctorTellsWhatIsThere()
+    {
+        var (status, output, _) = await Host.RunAsync(Host.Root, "doctor");
+        Assert.Equal(0, status);
+        foreach (var line in new[] { "SDK", "runtime", "system", "libtorch", "TorchSharp", "torch multiplies", "Plotly.NET draws", "disk" })
+            Assert.Contains($"ok    {line}:", output);
+    }
+}

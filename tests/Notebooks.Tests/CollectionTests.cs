@@ -1,0 +1,140 @@
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using NotebookHost.Tests;
+
+namespace Notebooks.Tests;
+
+/// <summary>One run of the whole collection, as a reader makes it.</summary>
+public sealed class CollectionRun : IAsyncLifetime
+{
+    internal string Folder { get; } = Directory.CreateTempSubdirectory("collection").FullName;
+
+    internal JsonNode Report { get; private set; } = null!;
+
+    internal (int Status, string Output, string Error) Outcome { get; private set; }
+
+    public async ValueTask InitializeAsync()
+    {
+        Outcome = await Host.RunAsync(Host.Root, "run", "notebooks", "--output", Folder);
+        Report = JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(Folder, "report.json")))!;
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        Directory.Delete(Folder, recursive: true);
+        return ValueTask.CompletedTask;
+    }
+}
+
+public partial class CollectionTests(CollectionRun run) : IClassFixture<CollectionRun>
+{
+    public static IEnumerable<string> Files => Directory.EnumerateFiles(Path.Combine(Host.Root, "notebooks"), "*.ipynb", SearchOption.AllDirectories)
+        .Where(f => !f.Contains(".ipynb_checkpoints")).Select(f => Path.GetRelativePath(Host.Root, f).Replace('\\', '/')).Order(StringComparer.Ordinal);
+
+    public static TheoryData<string> Notebooks => [.. Files];
+
+    [Theory, MemberData(nameof(Notebooks))]
+    public void EveryCellRunsAndEveryClaimHolds(string path)
+    {
+        var notebook = run.Report["notebooks"]!.AsArray().Single(n => (string?)n!["path"] == path)!;
+        Assert.True((string?)notebook["status"] == "passed", $"{notebook["status"]}: {run.Outcome.Output}");
+        Assert.NotEmpty(notebook["claims"]!.AsArray());
+        Assert.All(notebook["claims"]!.AsArray(), claim => Assert.True((bool)claim!["holds"]!, claim.ToJsonString()));
+        // Two notebooks share two cores here, and the machine with other tests: twice the design's bounds.
+        Assert.True((double)notebook["seconds"]! < 120, $"took {notebook["seconds"]} s");
+        Assert.All(notebook["cells"]!.AsArray(), cell => Assert.True((double)cell!["seconds"]! < 60, $"cell {cell["id"]} took {cell["seconds"]} s"));
+    }
+
+    [Fact]
+    public void TheRunEndsWellAndLeavesAPage()
+    {
+        Assert.True(run.Outcome.Status == 0, run.Outcome.Output + run.Outcome.Error);
+        var page = File.ReadAllText(Path.Combine(run.Folder, "index.html"));
+        Assert.Single(OncePattern().Matches(page));
+        Assert.DoesNotMatch("""(src|href)="https?://[^"]*\.(js|css)""", page);
+        // Every formula was understood.
+        Assert.DoesNotContain("<mtext style=\"color:#b00020\">", page);
+    }
+
+    [Fact]
+    public async Task ASecondRunOnOneThreadGivesTheSameNumbersAndFiguresBitwise()
+    {
+        const string path = "notebooks/scale-invariance/01-the-weight-that-does-not-matter.ipynb";
+        var again = Path.Combine(run.Folder, "again");
+        var (status, output, _) = await Host.RunAsync(Host.Root, path, "--output", again);
+        Assert.True(status == 0, output);
+        Assert.Equal(File.ReadAllText(Path.Combine(run.Folder, path)), File.ReadAllText(Path.Combine(again, path)));
+    }
+
+    [Fact]
+    public Task ExecutedNotebooksAreValid() => Validation.AssertValid([.. Files.Select(f => Path.Combine(run.Folder, f))]);
+
+    [GeneratedRegex("<script data-once=\"plotly\">")]
+    private static partial Regex OncePattern();
+}
+
+public partial class HygieneTests
+{
+    public static TheoryData<string> Notebooks => [.. CollectionTests.Files];
+
+    private static string Text(JsonNode? source) => source is JsonArray lines ? string.Concat(lines.Select(l => (string?)l)) : (string?)source ?? "";
+
+    [Theory, MemberData(nameof(Notebooks))]
+    public void IsANotebookForEveryHost(string path)
+    {
+        var file = new FileInfo(Path.Combine(Host.Root, path));
+        Assert.True(file.Length <= 500_000, $"{file.Length} bytes");
+        var root = JsonNode.Parse(File.ReadAllText(file.FullName))!;
+        Assert.Equal((4, 5), ((int)root["nbformat"]!, (int)root["nbformat_minor"]!));
+        Assert.Equal(".net-csharp", (string?)root["metadata"]!["kernelspec"]!["name"]);
+        Assert.Equal("C#", (string?)root["metadata"]!["kernelspec"]!["language"]);
+        Assert.Equal("polyglot-notebook", (string?)root["metadata"]!["language_info"]!["name"]);
+        Assert.Equal("csharp", (string?)root["metadata"]!["polyglot_notebook"]!["kernelInfo"]!["defaultKernelName"]);
+        var cells = root["cells"]!.AsArray();
+        Assert.Equal(cells.Count, cells.Select(c => (string?)c!["id"]).Distinct().Count());
+        Assert.All(cells, c => Assert.Matches("^[a-zA-Z0-9_-]{1,64}$", (string?)c!["id"]));
+        var code = cells.Where(c => (string?)c!["cell_type"] == "code").ToList();
+        Assert.All(code, c => Assert.Equal("csharp", (string?)c!["metadata"]!["dotnet_interactive"]!["language"]));
+        Assert.All(code, c => Assert.Equal("csharp", (string?)c!["metadata"]!["polyglot_notebook"]!["kernelName"]));
+    }
+
+    [Theory, MemberData(nameof(Notebooks))]
+    public void HasOneReferenceNoMagicAndNoMachinesPath(string path)
+    {
+        var text = File.ReadAllText(Path.Combine(Host.Root, path));
+        var cells = JsonNode.Parse(text)!["cells"]!.AsArray();
+        var lines = cells.Where(c => (string?)c!["cell_type"] == "code").SelectMany(c => Text(c!["source"]).Split('\n')).ToList();
+        var reference = Assert.Single(lines, l => l.StartsWith("#r", StringComparison.Ordinal));
+        Assert.Matches("""^#r "(\.\./)+artifacts/bin/TrainingDynamics/TrainingDynamics\.dll"$""", reference);
+        Assert.DoesNotContain(lines, l => l.StartsWith("#!", StringComparison.Ordinal) || l.StartsWith('%'));
+        // What .NET Interactive's scripts refuse: a using declaration at the top of a cell.
+        Assert.DoesNotContain(lines, l => l.StartsWith("using var ", StringComparison.Ordinal) || l.StartsWith("namespace ", StringComparison.Ordinal));
+        Assert.DoesNotMatch("""(/home/|/root/|/Users/|[A-Z]:\\\\)""", text);
+        Assert.DoesNotContain("<script", text);
+    }
+
+    [Theory, MemberData(nameof(Notebooks))]
+    public void HasTheFormOfALesson(string path)
+    {
+        var cells = JsonNode.Parse(File.ReadAllText(Path.Combine(Host.Root, path)))!["cells"]!.AsArray();
+        var prose = string.Join('\n', cells.Where(c => (string?)c!["cell_type"] == "markdown").Select(c => Text(c!["source"])));
+        Assert.StartsWith("# ", prose);
+        if (path.Contains("/solutions/"))
+            return;
+        foreach (var part in new[] { "**The question.**", "**After this notebook you can**", "**Time:**", "**Before:**", "**Your bet.**", "**What you should see.**", "## Exercises", "## Summary", "## References", "arXiv:" })
+            Assert.Contains(part, prose);
+        Assert.True(File.Exists(Path.Combine(Host.Root, Path.GetDirectoryName(path)!, "solutions", Path.GetFileName(path))), "no solutions");
+        var code = string.Join('\n', cells.Where(c => (string?)c!["cell_type"] == "code").Select(c => Text(c!["source"])));
+        Assert.Equal(Regex.Count(code, @"Figure\.(Lines|Bars|HeatMap|Plane|Panels)\(""") > 0, code.Contains(".Alt("));
+    }
+
+    [Fact]
+    public Task CommittedNotebooksAreValid() => Validation.AssertValid([.. CollectionTests.Files.Select(f => Path.Combine(Host.Root, f))]);
+
+    [Fact]
+    public void TheReadmeListsEveryNotebook()
+    {
+        var readme = File.ReadAllText(Path.Combine(Host.Root, "README.md"));
+        Assert.All(CollectionTests.Files.Where(f => !f.Contains("/solutions/")), f => Assert.Contains($"]({f})", readme));
+    }
+}

@@ -1,0 +1,135 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using TrainingDynamics.Claims;
+using TrainingDynamics.Figures;
+using TrainingDynamics.Measurement;
+
+namespace TrainingDynamics.Tests;
+
+public partial class FigureTests
+{
+    private static JsonElement Json(Figure figure) => JsonDocument.Parse(FigurePattern().Match(figure.ToElement()).Groups[1].Value).RootElement;
+
+    private static Trace Curve()
+    {
+        var trace = new Trace("measured", 3);
+        for (var i = 1; i <= 5; i++)
+            trace.Add(i, new[] { i, i + 1.0, i + 2.0 });
+        return trace;
+    }
+
+    [Fact]
+    public void MeasurementsAreSolidWithABandAndTheoryIsThinAndDashed()
+    {
+        var data = Json(Figure.Lines("t", "x", "y").Measured(Curve()).Predicted("theory", x => x)).GetProperty("data").EnumerateArray().ToArray();
+        Assert.Equal(4, data.Length);
+        Assert.Equal("tonexty", data[1].GetProperty("fill").GetString());
+        Assert.Equal("solid", data[2].GetProperty("line").GetProperty("dash").GetString());
+        Assert.Equal("dash", data[3].GetProperty("line").GetProperty("dash").GetString());
+        Assert.True(data[3].GetProperty("line").GetProperty("width").GetDouble() < data[2].GetProperty("line").GetProperty("width").GetDouble());
+        Assert.Equal([2, 3, 4, 5, 6], data[2].GetProperty("y").EnumerateArray().Select(v => v.GetDouble()));
+        Assert.Equal(200, data[3].GetProperty("x").GetArrayLength());
+    }
+
+    [Fact]
+    public void EveryKindOfFigureIsDrawn()
+    {
+        var all = Figure.Panels("all",
+            Figure.Lines("lines", "x", "y", logX: true, logY: true).Measured(Curve()).Line("l", [1, 2], [1, 2]).Points("p", [1], [1]).Bet("bet", x => x),
+            Figure.Bars("bars", "x", "y").Bar("b", ["one", "two"], [[1, 2], [3]]),
+            Figure.HeatMap("map", ["c"], ["r1", "r2"], [[1], [double.NaN]], "scale"),
+            Figure.Plane("plane", "x", "y").Contour("z", [0, 1], [0, 1], [[1, 2], [3, 4]]).Arrows("a", [(0, 0, 1, 1)]));
+        var root = Json(all);
+        Assert.Equal(["bar", "contour", "heatmap", "scatter"], root.GetProperty("data").EnumerateArray().Select(t => t.GetProperty("type").GetString()).Distinct().Order());
+        var layout = root.GetProperty("layout");
+        Assert.Equal("log", layout.GetProperty("xaxis").GetProperty("type").GetString());
+        Assert.Equal("y", layout.GetProperty("yaxis").GetProperty("title").GetProperty("text").GetString());
+        Assert.Equal("x4", layout.GetProperty("yaxis4").GetProperty("scaleanchor").GetString());
+        Assert.Equal(4, layout.GetProperty("annotations").GetArrayLength());
+        Assert.Equal(JsonValueKind.Null, root.GetProperty("data").EnumerateArray().Single(t => t.GetProperty("type").GetString() == "heatmap").GetProperty("z")[1][0].ValueKind);
+    }
+
+    [Fact]
+    public void TheElementSaysWhatItShowsAndNeedsNoNetwork()
+    {
+        var html = Figure.Lines("a < b", "x", "y").Line("</script>", [1], [2]).Alt("An \"alt\" sentence.").ToHtml();
+        Assert.Contains("aria-label=\"An &quot;alt&quot; sentence.\"", html);
+        Assert.Contains("data-once=\"plotly\"", html);
+        Assert.DoesNotContain("src=\"http", html);
+        Assert.DoesNotContain("<link", html);
+        var element = Figure.Lines("a < b", "x", "y").Line("</script>", [1], [2]).ToElement();
+        Assert.Equal(1, Regex.Count(element, "</script>"));
+        Assert.Equal(element, Figure.Lines("a < b", "x", "y").Line("</script>", [1], [2]).ToElement());
+    }
+
+    [Fact]
+    public void TheNumbersComeAlongAsCsv()
+    {
+        var csv = Figure.Lines("t", "x", "y").Measured(Curve()).Line("a, b", [1], [0.5]).ToCsv().Split('\n');
+        Assert.Equal("panel,series,x,y,low,high", csv[0]);
+        Assert.Equal(",measured,1,2,1,3", csv[1]);
+        Assert.Equal(",\"a, b\",1,0.5,,", csv[6]);
+    }
+
+    [Fact]
+    public void TooManyPointsAreThinnedAndTheNameSaysSo()
+    {
+        var x = Enumerable.Range(0, 100_000).Select(i => (double)i).ToArray();
+        var trace = Json(Figure.Lines("t", "x", "y").Line("long", x, x)).GetProperty("data")[0];
+        Assert.Equal(2000, trace.GetProperty("x").GetArrayLength());
+        Assert.Equal("long (2000 of 100000 points)", trace.GetProperty("name").GetString());
+        Assert.Equal(99_999, trace.GetProperty("x")[1999].GetDouble());
+    }
+
+    [Fact]
+    public void WhatDoesNotFitIsRefused()
+    {
+        Assert.Throws<ArgumentException>(() => Figure.Lines("t", "x", "y").Line("l", [1, 2], [1]));
+        Assert.Throws<ArgumentException>(() => Figure.HeatMap("m", ["c"], ["r"], [[1, 2]], "s"));
+        Assert.Throws<InvalidOperationException>(() => Figure.Lines("t", "x", "y").Predicted("f", x => x));
+    }
+
+    [Fact]
+    public void ClaimsHoldOrNot()
+    {
+        var claims = new ClaimList();
+        Assert.True(claims.Check("a", 2, [1.9, 2.1], within: 0.05, "s").Holds);
+        Assert.False(claims.Check("b", 2, 2.1, within: 0.05, "s").Holds);
+        Assert.True(claims.CheckRatio("c", 200, [210.0], within: 0.06, "s").Holds);
+        Assert.False(claims.AtMost("d", 1, [0.5, 1.5], "s").Holds);
+        Assert.Equal(1.5, claims[3].Measured);
+        Assert.True(claims.AtLeast("e", 1, [1.5, 1.1], "s").Holds);
+        Assert.False(claims.AtLeast("f", 1, [1.5, double.NaN], "s").Holds);
+        Assert.False(claims.Check("g", 1, double.NaN, 1, "s").Holds);
+        Assert.False(claims.CheckRatio("h", 0, [0.0], 1, "s").Holds);
+        claims.Check("a", 2, 5, within: 0.05, "s");
+        Assert.Equal(8, claims.Count);
+        Assert.Equal(Math.Sqrt(0.5), claims.AtMost("i", 1, [0, 1.0], "s").Spread, 1e-12);
+        Assert.Throws<ArgumentException>(() => claims.Check("j", 1, 1, within: -1, "s"));
+        Assert.Throws<ArgumentException>(() => claims.Check("k", 1, Array.Empty<double>(), within: 1, "s"));
+    }
+
+    [Fact]
+    public void ClaimsAreShownAndCollected()
+    {
+        var claims = new ClaimList();
+        claims.Check("slope <α>", -1, [-1.01, -0.99], within: 0.05, source: "theory", unit: "1/step");
+        claims.AtMost("broken", 1, [2.0], "theory");
+        var formatters = ((IEnumerable<object>)new ClaimFormatterSource().CreateTypeFormatters()).Select(f => (Mime: (string)f.GetType().GetProperty("MimeType")!.GetValue(f)!, Format: f)).ToDictionary(f => f.Mime, f => f.Format);
+        string Show(string mime)
+        {
+            using var writer = new StringWriter();
+            Assert.True((bool)formatters[mime].GetType().GetMethod("Format")!.Invoke(formatters[mime], [claims, writer])!);
+            return writer.ToString();
+        }
+        Assert.Contains("slope &lt;α&gt;", Show("text/html"));
+        Assert.Contains("✗ FAILS", Show("text/html"));
+        Assert.Contains("FAILS: broken", Show("text/plain"));
+        var json = JsonDocument.Parse(Show("application/vnd.notebook.claims+json")).RootElement;
+        Assert.Equal(["name", "predicted", "measured", "relation", "tolerance", "unit", "holds", "source", "seeds", "spread"], json[0].EnumerateObject().Select(p => p.Name));
+        Assert.Equal("at-most", json[1].GetProperty("relation").GetString());
+    }
+
+    [GeneratedRegex("var figure = (.*);\n")]
+    private static partial Regex FigurePattern();
+}

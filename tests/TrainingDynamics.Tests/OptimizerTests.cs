@@ -1,0 +1,245 @@
+using MathNet.Numerics.LinearAlgebra;
+using TorchSharp;
+using TrainingDynamics.Measurement;
+using TrainingDynamics.Models;
+using TrainingDynamics.Optimizers;
+using TrainingDynamics.Runtime;
+using static TorchSharp.torch;
+
+namespace TrainingDynamics.Tests;
+
+public class OptimizerTests
+{
+    public OptimizerTests() => manual_seed(1);
+
+    private static readonly Layout Matrix = new(new Block("a", [3, 4], Invariance.Whole), new Block("b", [5, 2], Invariance.Rows), new Block("c", [3]));
+
+    public static TheoryData<string> Names => ["sgd", "adam", "adam+l2", "adamw", "radam", "lion", "sgdp", "adamp", "rotational", "fixed", "muon", "muon svd", "adagrad-norm", "clipped"];
+
+    private static Optimizer Make(string name, Tensor w, PerReplica rate) => name switch
+    {
+        "sgd" => new Sgd(w, rate, momentum: 0.9, decoupledDecay: 0.1),
+        "adam" => new Adam(w, rate),
+        "adam+l2" => new Adam(w, rate, l2: 0.1),
+        "adamw" => new AdamW(w, rate, 0.1),
+        "radam" => new RAdam(w, rate, 0.1),
+        "lion" => new Lion(w, rate, 0.1),
+        "sgdp" => new Projected(new Sgd(w, rate, momentum: 0.9), Matrix),
+        "adamp" => new Projected(new AdamW(w, rate, 0.1), Matrix),
+        "rotational" => new Rotational(new AdamW(w, rate), Matrix, rate),
+        "fixed" => new FixedNorm(new Sgd(w, rate), Matrix, rate),
+        "muon" => new Muon(w, Matrix, rate),
+        "clipped" => new RelativelyClipped(new Sgd(w, rate, decoupledDecay: 0.1), 2),
+        "muon svd" => new Muon(w, Matrix, rate, exact: true),
+        _ => new AdaGradNorm(w, Matrix, rate),
+    };
+
+    private static Tensor Gradient(Tensor w) => w.pow(3) - w.sin() + 0.3;
+
+    [Theory]
+    [InlineData("adam", ScalarType.Float32, 1e-6)]
+    [InlineData("adam", ScalarType.Float64, 1e-12)]
+    [InlineData("adam+l2", ScalarType.Float32, 1e-6)]
+    [InlineData("adam+l2", ScalarType.Float64, 1e-12)]
+    [InlineData("adamw", ScalarType.Float32, 1e-6)]
+    [InlineData("adamw", ScalarType.Float64, 1e-12)]
+    [InlineData("radam", ScalarType.Float64, 1e-12)]
+    public void IsTorchSharpsOwnForTenSteps(string name, ScalarType dtype, double tolerance)
+    {
+        using var scope = NewDisposeScope();
+        var start = randn(2, 25, dtype: dtype).mul_(0.3);
+        var ours = start.clone();
+        var theirs = new TorchSharp.Modules.Parameter(start.clone());
+        using var optimizer = name == "radam" ? new RAdam(ours, 1) : Make(name, ours, 0.01);
+        using optim.Optimizer reference = name switch
+        {
+            "adamw" => optim.AdamW([theirs], 0.01, weight_decay: 0.1),
+            "radam" => optim.RAdam([theirs], 1),                                        // its rectified step is multiplied by the rate twice (0.107), so only a rate of 1 compares
+            _ => optim.Adam([theirs], 0.01, weight_decay: name == "adam+l2" ? 0.1 : 0),
+        };
+        for (var step = 0; step < 10; step++)
+        {
+            optimizer.Step(Gradient(ours));
+            reference.zero_grad();
+            ((theirs.pow(4) / 4) + theirs.cos() + (0.3 * theirs)).sum().backward();
+            reference.step();
+            Assert.Equal(0, (ours - theirs).abs().max().ToDoubles()[0], tolerance);
+        }
+    }
+
+    [Fact]
+    public void LionIsFourLinesOfArithmetic()
+    {
+        using var w = tensor(new[,] { { 1.0, -2.0, 0.1 } });
+        using var lion = new Lion(w, rate: 0.01, decoupledDecay: 0.5, beta1: 0.9, beta2: 0.99);
+        var (x, m) = (w.ToDoubles(), new double[3]);
+        for (var step = 0; step < 10; step++)
+        {
+            var g = Gradient(w).ToDoubles();
+            lion.Step(Gradient(w));
+            for (var i = 0; i < 3; i++)
+            {
+                x[i] = (x[i] * (1 - 0.005)) - (0.01 * Math.Sign((0.9 * m[i]) + (0.1 * g[i])));
+                m[i] = (0.99 * m[i]) + (0.01 * g[i]);
+                Assert.Equal(x[i], w.ToDoubles()[i], 1e-14);
+            }
+        }
+    }
+
+    [Fact]
+    public void AdaGradNormDividesByTheLengthsSoFar()
+    {
+        using var w = tensor(new[,] { { 3.0, 4.0 } });
+        using var optimizer = new AdaGradNorm(w, new Layout(new Block("w", [2])), rate: 0.5, start: 1);
+        var (x, s) = (w.ToDoubles(), 1.0);
+        for (var step = 0; step < 5; step++)
+        {
+            s += (x[0] * x[0]) + (x[1] * x[1]);
+            optimizer.Step(w.clone());
+            x = [.. x.Select(v => v - (0.5 * v / Math.Sqrt(s)))];
+            Assert.Equal(x, w.ToDoubles().Zip(x, (a, b) => Math.Abs(a - b) < 1e-14 ? b : a));
+        }
+    }
+
+    [Fact]
+    public void ProjectedUpdatesHaveNoPartAlongTheWeight()
+    {
+        using var scope = NewDisposeScope();
+        var w = randn(2, 25, dtype: ScalarType.Float64);
+        using var sgdp = new Projected(new Sgd(w, 0.1, momentum: 0.9), Matrix);
+        for (var step = 0; step < 5; step++)
+        {
+            var before = w.clone();
+            sgdp.Step(randn_like(w));
+            var cos = Geometry.Cosine(before, before - w, Matrix);
+            Assert.True(Math.Abs(cos[0][0]) < 1e-14);
+            Assert.All(Geometry.Cosine(before, before - w, Matrix.ByRow()).SelectMany(c => c.Skip(3).Take(5)), c => Assert.True(Math.Abs(c) < 1e-13));
+            Assert.True(Math.Abs(cos[0][2]) > 1e-6);
+        }
+    }
+
+    [Fact]
+    public void OnTheSphereTheAngleIsTheArcTangentOfTheRate()
+    {
+        using var scope = NewDisposeScope();
+        var w = randn(2, 25, dtype: ScalarType.Float64);
+        using var optimizer = new FixedNorm(new Sgd(w, 0.1, momentum: 0.5), Matrix, rate: [0.02, 0.3]);
+        for (var step = 0; step < 5; step++)
+        {
+            var before = w.clone();
+            optimizer.Step(randn_like(w));
+            var angle = Geometry.AngularUpdate(before, w, Matrix);
+            Assert.Equal(Math.Atan(0.02), angle[0][0], 1e-12);
+            Assert.Equal(Math.Atan(0.3), angle[1][0], 1e-12);
+            Assert.Equal(Geometry.Norm(before, Matrix)[1][0], Geometry.Norm(w, Matrix)[1][0], 1e-12);
+        }
+    }
+
+    [Fact]
+    public void RotationalKeepsTheNormAndTurnsByTheAngleInTheMean()
+    {
+        using var random = new ReplicaRandom(1, 2);
+        using var walk = new RandomWalk(500, random, norm: 2, dtype: ScalarType.Float64);
+        using var optimizer = new Rotational(new Sgd(walk.Weights, 1, momentum: 0.9), walk.Layout, angle: 0.01);
+        var angles = new List<double>();
+        Experiments.Training.Run(walk, optimizer, 600, o =>
+        {
+            angles.AddRange(Geometry.AngularUpdate(o.Before, o.After, walk.Layout).Select(a => a[0]));
+            Assert.Equal(2, Geometry.Norm(o.After, walk.Layout)[0][0], 1e-10);
+        }, s => s > 200);
+        Assert.Equal(0.01, Math.Sqrt(angles.Average(a => a * a)), 3e-4);
+    }
+
+    [Fact]
+    public void ClippingLeavesShortGradientsAndCutsLongOnes()
+    {
+        using var scope = NewDisposeScope();
+        var w = tensor(new[,] { { 3.0, 4.0 } });
+        using var clipped = new RelativelyClipped(new Sgd(w, 0.02, decoupledDecay: 0.01), factor: 2);        // 2·√(2·0.01/0.02)·5 = 10
+        clipped.Step(tensor(new[,] { { 6.0, 8.0 } }));
+        Assert.Equal([(3 * 0.9998) - 0.12, (4 * 0.9998) - 0.16], w.ToDoubles().Select(v => Math.Round(v, 12)));
+        using var again = tensor(new[,] { { 3.0, 4.0 } });
+        using var cut = new RelativelyClipped(new Sgd(again, 0.02, decoupledDecay: 0.01), factor: 2);
+        cut.Step(tensor(new[,] { { 6000.0, 8000.0 } }));
+        Assert.Equal(w.ToDoubles(), again.ToDoubles().Zip(w.ToDoubles(), (a, b) => Math.Abs(a - b) < 1e-12 ? b : a));
+        Assert.Throws<ArgumentException>(() => new RelativelyClipped(new Sgd(w, 0.1), 2));
+    }
+
+    [Fact]
+    public void MuonsUpdateHasSingularValuesOfOne()
+    {
+        using var scope = NewDisposeScope();
+        var matrices = randn(3, 6, 4, dtype: ScalarType.Float64);
+        double[] Singular(Tensor t) => linalg.svdvals(t).ToDoubles();
+        Assert.All(Singular(Muon.Orthogonalized(matrices)), s => Assert.Equal(1, s, 1e-12));
+        Assert.All(Singular(Muon.NewtonSchulz(matrices)), s => Assert.InRange(s, 0.6, 1.25));
+        Assert.All(Singular(Muon.NewtonSchulz(matrices.transpose(1, 2))), s => Assert.InRange(s, 0.6, 1.25));
+        // The same singular vectors: the product with the exact one's transpose is symmetric.
+        var product = Muon.NewtonSchulz(matrices).transpose(1, 2).bmm(Muon.Orthogonalized(matrices));
+        Assert.True((product - product.transpose(1, 2)).abs().max().ToDoubles()[0] < 1e-10);
+        var w = zeros(1, 24, dtype: ScalarType.Float64);
+        using var muon = new Muon(w, new Layout(new Block("w", [6, 4])), rate: 1, exact: true, matchRms: true);
+        muon.Step(randn_like(w));
+        Assert.Equal(0.2 * Math.Sqrt(6.0 * 4 / 24), Geometry.Rms(w, new Layout(new Block("w", [6, 4])))[0][0], 1e-12);
+    }
+
+    [Theory, MemberData(nameof(Names))]
+    public void AReplicaAmongOthersTakesTheSameStepsAsAlone(string name)
+    {
+        using var scope = NewDisposeScope();
+        var start = randn(3, 25, dtype: ScalarType.Float64);
+        Tensor Run(Tensor w, PerReplica rate)
+        {
+            using var optimizer = Make(name, w, rate);
+            for (var step = 0; step < 12; step++)
+                optimizer.Step(Gradient(w), rateFactor: 1.0 / (1 + step));
+            return w;
+        }
+        var together = Run(start.clone(), [0.01, 0.02, 0.03]);
+        var alone = Run(start.narrow(0, 1, 1).clone(), 0.02);
+        Assert.All(together[1].ToDoubles().Zip(alone[0].ToDoubles()), p => Assert.Equal(p.First, p.Second, 1e-12));
+        Assert.All(together.ToDoubles(), v => Assert.True(double.IsFinite(v)));
+    }
+
+    [Theory, MemberData(nameof(Names))]
+    public void WorksInFloat32LeavesNoTensorBehindAndRefusesBadRates(string name)
+    {
+        using var w = randn(2, 25);
+        var optimizer = Make(name, w, 0.01);
+        void Steps()
+        {
+            using var scope = NewDisposeScope();
+            for (var step = 0; step < 10; step++)
+                optimizer.Step(Gradient(w));
+        }
+        Steps();
+        var before = Tensor.TotalCount;
+        Steps();
+        Assert.Equal(before, Tensor.TotalCount);
+        optimizer.Dispose();
+        Assert.True(Tensor.TotalCount <= before);
+        Assert.Contains("-1", Assert.Throws<ArgumentException>(() => Make(name, w, -1)).Message);
+        Assert.Contains("3 values", Assert.Throws<ArgumentException>(() => Make(name, w, [0.1, 0.1, 0.1])).Message);
+    }
+
+    [Fact]
+    public void BadBetasAreRefusedByNameAndValue()
+    {
+        using var w = ones(2, 3);
+        void Refused(string name, string value, Func<Optimizer> build)
+        {
+            var e = Assert.Throws<ArgumentException>(build);
+            Assert.Equal(name, e.ParamName);
+            Assert.Contains(value, e.Message);
+        }
+        Refused("beta1", "1", () => new Adam(w, 0.1, beta1: 1));
+        Refused("beta2", "-0.1", () => new AdamW(w, 0.1, beta2: -0.1));
+        Refused("beta2", "NaN", () => new Lion(w, 0.1, beta2: double.NaN));
+        Refused("beta1", "2", () => new RAdam(w, 0.1, beta1: 2));
+        Refused("momentum", "1.5", () => new Muon(w, new Layout(new Block("w", [3])), 0.1, momentum: 1.5));
+        Refused("epsilon", "-1", () => new Adam(w, 0.1, epsilon: -1));
+        Refused("decoupledDecay", "allowed is [0, 1)", () => new AdamW(w, 0.1, 10));
+        Refused("l2", "-1", () => new Adam(w, 0.1, l2: -1));
+        Refused("start", "0", () => new AdaGradNorm(w, new Layout(new Block("w", [3])), 0.1, start: 0));
+    }
+}

@@ -1,0 +1,13 @@
+using System.Runtime.CompilerServices;
+using TrainingDynamics.Runtime;
+
+// Tensor statistics and torch's thread count are the process' own: one test at a time.
+[assembly: Xunit.v3.Parallelization(Mode = Xunit.Sdk.ParallelMode.None)]
+
+namespace TrainingDynamics.Tests;
+
+internal static class Setup
+{
+    [ModuleInitializer]
+    internal static void OneThread() => Threads.Count = 1;
+}

@@ -1,0 +1,246 @@
+using TorchSharp;
+using TrainingDynamics.Data;
+using TrainingDynamics.Experiments;
+using TrainingDynamics.Measurement;
+using TrainingDynamics.Models;
+using TrainingDynamics.Optimizers;
+using TrainingDynamics.Runtime;
+using TrainingDynamics.Schedules;
+using TrainingDynamics.Theory;
+using static TorchSharp.torch;
+
+namespace TrainingDynamics.Tests;
+
+/// <summary>Predictions against simulation: inside their range they hold, outside they fail.</summary>
+public class TheoryTests
+{
+    private const int D = 500;
+
+    /// <summary>Mean norm and angle of a random walk from its predicted norm on, relative to the prediction.</summary>
+    private static (double Norm, double Angle) Simulate(EquilibriumPoint predicted, Func<Tensor, Layout, Optimizer> make, int steps = 4000, double gradientScale = 1)
+    {
+        using var random = new ReplicaRandom(1, 2, 3);
+        using var walk = new RandomWalk(D, random, predicted.Norm, gradientScale);
+        using var optimizer = make(walk.Weights, walk.Layout);
+        var (norm, angle, count) = (0.0, 0.0, 0);
+        Training.Run(walk, optimizer, steps, o =>
+        {
+            norm += Geometry.Norm(o.After, walk.Layout).Average(n => n[0]);
+            angle += Geometry.AngularUpdate(o.Before, o.After, walk.Layout).Average(a => a[0]);
+            count++;
+        }, s => s > steps / 2 && s % 10 == 0);
+        return (norm / count / predicted.Norm, angle / count / predicted.Angle);
+    }
+
+    public static TheoryData<string, double> Inside => new() { { "sgd", 0.01 }, { "sgdm", 0.015 }, { "sgdm l2", 0.015 }, { "adamw", 0.02 }, { "radam", 0.02 }, { "lion", 0.02 }, { "adam+l2", 0.03 }, { "muon", 0.03 }, { "sgdp", 0.02 } };
+
+    private static (double Norm, double Angle) Case(string name)
+    {
+        const double g = D - 1;
+        return name switch
+        {
+            "sgd" => Simulate(Equilibrium.Sgd(0.1, 0.02, g), (w, _) => new Sgd(w, 0.1, decoupledDecay: 0.02)),
+            "sgdm" => Simulate(Equilibrium.Sgd(0.1, 0.02, g, 0.9), (w, _) => new Sgd(w, 0.1, 0.9, decoupledDecay: 0.02)),
+            "sgdm l2" => Simulate(Equilibrium.SgdL2(0.1, 0.005, g, 0.9), (w, _) => new Sgd(w, 0.1, 0.9, l2: 0.005)),
+            "adamw" => Simulate(Equilibrium.AdamW(0.01, 0.2, D), (w, _) => new AdamW(w, 0.01, 0.2, beta2: 0.99)),
+            "radam" => Simulate(Equilibrium.AdamW(0.01, 0.2, D), (w, _) => new RAdam(w, 0.01, 0.2, beta2: 0.99)),
+            "lion" => Simulate(Equilibrium.Lion(0.01, 0.2, D), (w, _) => new Lion(w, 0.01, 0.2)),
+            "adam+l2" => Simulate(Equilibrium.AdamL2(0.01, 0.002, D, D), (w, _) => new Adam(w, 0.01, beta2: 0.99, l2: 0.002), steps: 10_000),
+            "sgdp" => Simulate(Equilibrium.Sgdp(0.1, 0.001, g, 0.9), (w, l) => new Projected(new Sgd(w, 0.1, 0.9, decoupledDecay: 0.001), l)),
+            _ => MuonCase(),
+        };
+    }
+
+    private static (double Norm, double Angle) MuonCase()
+    {
+        // A 20 × 25 matrix: U² = 20 exactly, the amplification measured by the norm's own budget.
+        var layout = new Layout(new Block("w", [20, 25], Invariance.Whole));
+        NormBudget? budget = null;
+        using var random = new ReplicaRandom(1, 2, 3);
+        using var walk = new RandomWalk(D, random, norm: 8, dtype: ScalarType.Float64);
+        using var muon = new Muon(walk.Weights, layout, rate: 0.02, momentum: 0.9, decoupledDecay: 0.1, exact: true);
+        var (norm, angle, count) = (0.0, 0.0, 0);
+        Training.Run(walk, muon, 3000, o =>
+        {
+            (budget ??= new NormBudget(layout, [0.002, 0.002, 0.002])).Add(o.Before, o.After);
+            norm += Geometry.Norm(o.After, layout).Average(n => n[0]);
+            angle += Geometry.AngularUpdate(o.Before, o.After, layout).Average(a => a[0]);
+            count++;
+        }, s => s > 1500);
+        var predicted = Equilibrium.Measured(0.02, 0.1, 20, budget!.Amplification.Average(k => k[0]));
+        return (norm / count / predicted.Norm, angle / count / predicted.Angle);
+    }
+
+    [Theory, MemberData(nameof(Inside))]
+    public void EquilibriumIsWhereTheSimulationSettles(string name, double within)
+    {
+        var (norm, angle) = Case(name);
+        Assert.Equal(1, norm, within);
+        Assert.Equal(1, angle, within);
+    }
+
+    [Fact]
+    public void EquilibriumFailsWhereItsAssumptionsDo()
+    {
+        // SGDP's norm at a large θ/(1−α): the buffer is far from tangential.
+        Assert.True(Simulate(Equilibrium.Sgdp(0.1, 0.02, D - 1, 0.9), (w, l) => new Projected(new Sgd(w, 0.1, 0.9, decoupledDecay: 0.02), l)).Norm < 0.96);
+        // Adam+L2 where λ‖w‖ is no longer small beside the gradient's rms.
+        Assert.NotEqual(1, Simulate(Equilibrium.AdamL2(0.01, 5000, D, D), (w, _) => new Adam(w, 0.01, beta2: 0.99, l2: 5000)).Norm, 0.05);
+        // AdamW before its time: after 100 steps at ηλ = 0.0002, from ten times the norm.
+        var late = Equilibrium.AdamW(0.01, 0.02, D);
+        Assert.True(Simulate(late with { Norm = late.Norm * 10 }, (w, _) => new AdamW(w, 0.01, 0.02), steps: 100).Norm > 0.9);
+        Assert.Throws<ArgumentException>(() => Equilibrium.AdamW(0.1, 0, D));
+        Assert.Throws<ArgumentException>(() => Equilibrium.Sgd(1, 1, D));
+    }
+
+    [Fact]
+    public void AScaleOfTheGradientMovesAdamL2AndNotAdamW()
+    {
+        var (adamW, _) = Simulate(Equilibrium.AdamW(0.01, 0.2, D), (w, _) => new AdamW(w, 0.01, 0.2, beta2: 0.99), gradientScale: 8);
+        Assert.Equal(1, adamW, 0.02);
+        Assert.Equal(0.5, Equilibrium.AdamL2(0.01, 0.002, D, 8 * D).Angle / Equilibrium.AdamL2(0.01, 0.002, D, D).Angle, 1e-12);
+    }
+
+    [Fact]
+    public void RelaxationHasItsRate()
+    {
+        // SGD: N² returns at 4ηλ. AdamW: N at 2ηλ. Started far above, the excess decays exponentially.
+        double Rate(Func<Tensor, Optimizer> make, EquilibriumPoint end, double power, int steps)
+        {
+            using var random = new ReplicaRandom(1, 2, 3);
+            using var walk = new RandomWalk(D, random, end.Norm * 4);
+            using var optimizer = make(walk.Weights);
+            double Excess() => Geometry.Norm(walk.Weights, walk.Layout).Average(n => Math.Pow(n[0] / end.Norm, power)) - 1;
+            var before = Excess();
+            Training.Run(walk, optimizer, steps);
+            return Math.Log(before / Excess()) / steps;
+        }
+        var sgd = Equilibrium.Sgd(0.1, 0.02, D - 1);
+        Assert.Equal(1, Rate(w => new Sgd(w, 0.1, decoupledDecay: 0.02), sgd, 4, 300) / sgd.RelaxationRate, 0.05);
+        var adamW = Equilibrium.AdamW(0.01, 0.2, D);
+        Assert.Equal(1, Rate(w => new AdamW(w, 0.01, 0.2, beta2: 0.99), adamW, 2, 500) / adamW.RelaxationRate, 0.05);
+    }
+
+    [Fact]
+    public void NormsGrowByTheirPowerLawsAndNotOtherwise()
+    {
+        double[] Slopes(Func<Tensor, Optimizer> make, double norm, out double[] angles)
+        {
+            using var random = new ReplicaRandom(1, 2, 3);
+            using var walk = new RandomWalk(D, random, norm);
+            using var optimizer = make(walk.Weights);
+            var (norms, angle) = (new Trace("norm", 3), new double[3]);
+            Training.Run(walk, optimizer, 8000, o =>
+            {
+                norms.Add(o.Step, Geometry.Norm(o.After, walk.Layout).Select(n => n[0]).ToArray());
+                angle = [.. Geometry.AngularUpdate(o.Before, o.After, walk.Layout).Select(a => a[0])];
+            }, s => Training.IsLogPoint(s));
+            angles = angle;
+            return Fit.LogLogSlopes(norms, 1500);                                          // past the first gradients' memory in v
+        }
+        Assert.All(Slopes(w => new Sgd(w, 0.1), 1, out var sgd), s => Assert.Equal(0.25, s, 0.01));
+        Assert.All(sgd, a => Assert.Equal(1, a / NormGrowth.SgdAngle(8000), 0.1));
+        // v remembers the first, larger gradients for a while, which delays the start: the local slope comes down to 1/2 from above.
+        Assert.All(Slopes(w => new Adam(w, 0.01, beta2: 0.99), 1, out var adam), s => Assert.InRange(s, 0.5, 0.55));
+        Assert.All(adam, a => Assert.Equal(1, a / NormGrowth.AdamAngle(8000, 0.9), 0.1));
+        // Outside: from a norm so large that nothing happens, neither law has begun.
+        Assert.All(Slopes(w => new Sgd(w, 0.1), 100, out _), s => Assert.True(s < 0.05));
+        Assert.Equal(0.841, NormGrowth.TwoTimeCosine(0.25), 1e-3);
+        Assert.Equal(19, NormGrowth.Amplification(0.9), 1e-12);
+    }
+
+    [Fact]
+    public void TheBiasCorrectedUpdateHasItsRms()
+    {
+        using var random = new ReplicaRandom(1);
+        using var w = zeros(1, 40_000, dtype: ScalarType.Float64);
+        using var adam = new Adam(w, rate: 1, beta2: 0.9999, epsilon: 0);
+        for (var t = 1; t <= 60; t++)
+        {
+            using var scope = NewDisposeScope();
+            var before = w.clone();
+            adam.Step(random.Normal([40_000], ScalarType.Float64));
+            Assert.Equal(1, (w - before).square().mean().sqrt().item<double>() / Warmup.UpdateRms(t, 0.9), 0.03);
+        }
+        Assert.Equal(4.36, Warmup.UpdateRms(1, 0.9) / Warmup.UpdateRms(100_000, 0.9), 0.01);
+        Assert.Equal([0.0173, 0.215, 0.645], new[] { 5, 100, 1000 }.Select(t => Math.Round(Warmup.RAdamFactor(t, 0.999), t == 5 ? 4 : 3)));
+        Assert.Equal([0, 0, 0, 0], Enumerable.Range(1, 4).Select(t => Warmup.RAdamFactor(t, 0.999)));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Warmup.UpdateRms(0, 0.9));
+    }
+
+    [Fact]
+    public void ExponentialRatesReplaceDecayExactly()
+    {
+        const double rate = 0.05, decay = 0.05;
+        double[][] Losses(Func<Tensor, Optimizer> make, Func<int, double>? schedule = null)
+        {
+            using var random = new ReplicaRandom(1, 2);
+            using var model = new ScaleInvariantMlp(Networks.Shape(Normalization.LayerNorm), random);
+            using var optimizer = make(model.Weights);
+            using var stream = new Minibatches(Networks.Digits, 16, random, ScalarType.Float64);
+            var losses = new List<double[]>();
+            Training.Run(new Learning(model, stream), optimizer, 100, o => losses.Add(o.Loss.ToDoubles()), schedule: schedule);
+            return [.. losses];
+        }
+        double Gap(double[][] a, double[][] b) => a.Zip(b, (x, y) => x.Zip(y, (u, v) => double.IsFinite(u - v) ? Math.Abs(u - v) : double.PositiveInfinity).Max()).Max();
+
+        var decayed = Losses(w => new Sgd(w, rate, decoupledDecay: decay));
+        Assert.True(Gap(decayed, Losses(w => new Sgd(w, rate), Exponential.OfSgd(rate, decay))) < 1e-10);
+        Assert.True(Gap(decayed, Losses(w => new Sgd(w, rate), t => Math.Pow(1 - (rate * decay), -t))) > 1e-3);
+
+        const double gamma = 0.9, l2 = 0.02;
+        Assert.Equal(0.995844, Exponential.Alpha(0.02, 0.02, gamma), 1e-6);
+        var momentum = Losses(w => new Sgd(w, 0.02, gamma, l2: l2));
+        Assert.True(Gap(momentum, Losses(w => new Sgd(w, 0.02, gamma, firstBuffer: w * Exponential.FirstBuffer(0.02, l2, gamma)), Exponential.OfMomentum(0.02, l2, gamma))) < 1e-10);
+        Assert.True(Gap(momentum, Losses(w => new Sgd(w, 0.02, gamma), Exponential.OfMomentum(0.02, l2, gamma))) > 1e-2);
+
+        var (schedule, b1, b2) = Exponential.OfAdamW(0.002, 2.5, 0.9, 0.99);
+        var adamW = Losses(w => new AdamW(w, 0.002, 2.5, 0.9, 0.99, epsilon: 1e-150));
+        Assert.True(Gap(adamW, Losses(w => new Adam(w, 0.002, b1, b2, epsilon: 1e-150), schedule)) < 1e-10);
+        Assert.True(Gap(adamW, Losses(w => new Adam(w, 0.002, 0.9, 0.99, epsilon: 1e-150), schedule)) > 1e-3);
+
+        Assert.Contains("0.002633", Assert.Throws<ArgumentException>(() => Exponential.Alpha(0.1, 0.1, 0.9)).Message);
+        Assert.Throws<ArgumentException>(() => Exponential.OfSgd(1, 1));
+        Assert.Throws<ArgumentException>(() => Exponential.OfSgd(0.1, 0));
+    }
+
+    [Fact]
+    public void SchedulesAreWhatTheySay()
+    {
+        Assert.Equal([0.25, 1, 1], new[] { 1, 4, 9 }.Select(Schedule.Warmup(4)));
+        Assert.Equal([1, 0.5, 0], new[] { 0, 5, 10 }.Select(t => Math.Round(Schedule.Cosine(10)(t), 12)));
+        Assert.Equal([0.5, 0], new[] { 5, 20 }.Select(Schedule.Linear(10)));
+        Assert.Equal([1, 0.1, 0.01], new[] { 1, 5, 8 }.Select(t => Math.Round(Schedule.Step(0.1, 5, 8)(t), 12)));
+        Assert.Equal(0.5, Schedule.Warmup(2, Schedule.Linear(10))(7));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Schedule.Cosine(0));
+        Assert.Throws<ArgumentException>(() => Schedule.Step(-1, 3));
+    }
+
+    [Fact]
+    public void TheNormsBudgetClosesAndFindsTheAmplification()
+    {
+        using var random = new ReplicaRandom(1, 2);
+        using var walk = new RandomWalk(D, random, norm: 4, dtype: ScalarType.Float64);
+        using var sgd = new Sgd(walk.Weights, 0.1, momentum: 0.5, decoupledDecay: 0.01);
+        var budget = new NormBudget(walk.Layout, [0.001, 0.001]);
+        Training.Run(walk, sgd, 3000, o => budget.Add(o.Before, o.After));
+        Assert.All(budget.Closure, c => Assert.Equal(1, c[0], 1e-9));
+        Assert.All(budget.Amplification, k => Assert.Equal(NormGrowth.Amplification(0.5), k[0], 0.1));
+    }
+
+    [Fact]
+    public void TheTeachersStreamRepeatsBySeedAndItsNoiseIsWhatWasAsked()
+    {
+        using var random = new ReplicaRandom(3, 3, 4);
+        using var clean = new TeacherStream(32, 2000, random, labelNoise: 0);
+        using var batch = clean.Next();
+        Assert.Equal(batch.Labels[0].data<long>().ToArray(), batch.Labels[1].data<long>().ToArray());
+        Assert.NotEqual(batch.Labels[0].data<long>().ToArray(), batch.Labels[2].data<long>().ToArray());
+        using var one = new ReplicaRandom(3);
+        using var noisy = new TeacherStream(32, 2000, one, labelNoise: 0.5);
+        using var other = noisy.Next();
+        var changed = batch.Labels[0].data<long>().ToArray().Zip(other.Labels[0].data<long>().ToArray()).Average(p => p.First == p.Second ? 0.0 : 1.0);
+        Assert.InRange(changed, 0.38, 0.5);
+        Assert.Throws<ArgumentException>(() => new TeacherStream(3, 3, one, labelNoise: 1.5));
+    }
+}

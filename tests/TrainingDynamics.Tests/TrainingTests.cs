@@ -1,0 +1,127 @@
+using TorchSharp;
+using TrainingDynamics.Data;
+using TrainingDynamics.Experiments;
+using TrainingDynamics.Measurement;
+using TrainingDynamics.Models;
+using TrainingDynamics.Optimizers;
+using TrainingDynamics.Runtime;
+using static TorchSharp.torch;
+
+namespace TrainingDynamics.Tests;
+
+public class TrainingTests
+{
+    private static double[] Train(int steps, IReadOnlyList<long> seeds, PerReplica rate, List<Observation>? seen = null, ScalarType dtype = ScalarType.Float32, int?[]? diverged = null)
+    {
+        using var scope = NewDisposeScope();
+        using var random = new ReplicaRandom(seeds);
+        using var model = new ScaleInvariantMlp(Networks.Shape(Normalization.LayerNorm, dtype), random);
+        using var sgd = new Sgd(model.Weights, rate, momentum: 0.9);
+        using var stream = new Minibatches(Networks.Digits, 32, random, dtype);
+        Training.Run(new Learning(model, stream), sgd, steps, seen is null ? null : seen.Add, step => step == steps).CopyTo(diverged ?? new int?[seeds.Count], 0);
+        return model.Weights.ToDoubles();
+    }
+
+    [Fact]
+    public void OneSeedOnOneThreadRepeatsBitwise() => Assert.Equal(Train(50, [1, 2], 0.1), Train(50, [1, 2], 0.1));
+
+    [Fact]
+    public void AHundredFurtherStepsLeaveNoTensorBehind()
+    {
+        using var random = new ReplicaRandom(1, 2);
+        using var model = new ScaleInvariantMlp(Networks.Shape(Normalization.LayerNorm), random);
+        using var sgd = new Sgd(model.Weights, 0.1, momentum: 0.9, decoupledDecay: 0.1);
+        using var stream = new Minibatches(Networks.Digits, 32, random, ScalarType.Float64);
+        var loss = new Trace("loss", 2);
+        void Steps() => Training.Run(new Learning(model, stream), sgd, 100, o =>
+        {
+            loss.Add(o.Step, o.Loss.ToDoubles());
+            Geometry.AngularUpdate(o.Before, o.After, model.Layout);
+            Geometry.Cosine(o.Before, o.Gradient, model.Layout);
+        });
+        Steps();
+        var before = Tensor.TotalCount;
+        Steps();
+        Assert.Equal(before, Tensor.TotalCount);
+    }
+
+    [Fact]
+    public void MemoryDoesNotGrowWithTheSteps()
+    {
+        Train(300, [1, 2, 3], 0.1);
+        long Resident()
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            using var process = System.Diagnostics.Process.GetCurrentProcess();
+            return process.WorkingSet64;
+        }
+        var before = Resident();
+        Train(3000, [1, 2, 3], 0.1);
+        // 3,000 steps of leaked gradients alone would be 3,000 × 3 × 1,216 × 4 bytes = 44 MB.
+        Assert.True(Resident() - before < 20e6, $"grew by {(Resident() - before) / 1e6:0} MB");
+    }
+
+    [Fact]
+    public void ADivergedReplicaIsMarkedAndTheOthersGoOn()
+    {
+        var diverged = new int?[3];
+        using var random = new ReplicaRandom(1, 1, 1);
+        using var model = new ScaleInvariantMlp(Networks.Shape(Normalization.None, ScalarType.Float32), random);
+        using var sgd = new Sgd(model.Weights, rate: [0.01, 1e30, 0.01]);
+        using var stream = new Minibatches(Networks.Digits, 32, random);
+        diverged = Training.Run(new Learning(model, stream), sgd, 50);
+        Assert.Null(diverged[0]);
+        Assert.InRange(diverged[1]!.Value, 2, 50);
+        Assert.Equal(model.Weights[0].ToDoubles(), model.Weights[2].ToDoubles());
+        Assert.All(model.Weights[0].ToDoubles(), w => Assert.True(double.IsFinite(w)));
+    }
+
+    [Fact]
+    public void TheDirectionsPathDependsOnRateOverSquaredLengthOnly()
+    {
+        var runs = WeightThatDoesNotMatter.OneRunInManySizes(Networks.Shape(Normalization.LayerNorm), Networks.Digits, [1, 2], [0.3, 1, 4], [0.09 * 0.05, 0.05, 16 * 0.05], 32, 60);
+        Assert.All(Enumerable.Range(0, 2), s => Assert.All(runs[0][s].Zip(runs[2][s]), p => Assert.Equal(p.First, p.Second, 1e-11)));
+    }
+
+    [Fact]
+    public void AStepOnTheSphereObeysPythagoras()
+    {
+        using var random = new ReplicaRandom(1);
+        using var model = new ScaleInvariantMlp(Networks.Shape(Normalization.LayerNorm), random);
+        using var sgd = new Sgd(model.Weights, 0.5);
+        using var stream = new Minibatches(Networks.Digits, 32, random, ScalarType.Float64);
+        Training.Run(new Learning(model, stream), sgd, 20, o =>
+        {
+            var (before, after, gradient) = (Geometry.SquaredNorm(o.Before, model.Layout)[0], Geometry.SquaredNorm(o.After, model.Layout)[0], Geometry.SquaredNorm(o.Gradient, model.Layout)[0]);
+            for (var l = 0; l < before.Length; l++)
+                Assert.Equal(1, after[l] / (before[l] + (0.25 * gradient[l])), 1e-12);
+        });
+    }
+
+    [Fact]
+    public void ProgressIsToldAndCancellationHeard()
+    {
+        using var random = new ReplicaRandom(1);
+        using var model = new ScaleInvariantMlp(Networks.Shape(Normalization.LayerNorm), random);
+        using var sgd = new Sgd(model.Weights, 0.1);
+        using var stream = new Minibatches(Networks.Digits, 8, random, ScalarType.Float64);
+        using var cancel = new CancellationTokenSource();
+        var told = new List<int>();
+        Assert.Throws<OperationCanceledException>(() => Training.Run(new Learning(model, stream), sgd, 1000, progress: new Teller(p => { told.Add(p.Step); if (p.Step == 300) cancel.Cancel(); }), cancellation: cancel.Token));
+        Assert.Equal([100, 200, 300], told);
+    }
+
+    [Fact]
+    public void LogPointsAreEvenOnALogarithmicAxis()
+    {
+        var points = Enumerable.Range(1, 10000).Where(s => Training.IsLogPoint(s)).ToArray();
+        Assert.Equal(1, points[0]);
+        Assert.InRange(points.Count(p => p is > 1000 and <= 10000), 19, 21);
+    }
+
+    private sealed class Teller(Action<Progress> tell) : IProgress<Progress>
+    {
+        public void Report(Progress value) => tell(value);
+    }
+}
