@@ -22,13 +22,14 @@ public sealed class RunTests : HostTest
     [Fact]
     public async Task ACellThatTakesTooLongIsEnded()
     {
-        Write("slow.ipynb", "1", "while (true) { }");
+        Write("slow.ipynb", "while (true) { }", "1");
         var clock = Stopwatch.StartNew();
         var (status, _, _) = await Run("slow.ipynb", "--timeout", "2");
         Assert.Equal(1, status);
         Assert.Equal("timed-out", (string?)Report["notebooks"]![0]!["status"]);
-        Assert.Contains("2 s", (string?)Report["notebooks"]![0]!["cells"]![1]!["error"]!["message"]);
-        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(20));
+        Assert.Contains("2 s", (string?)Report["notebooks"]![0]!["cells"]![0]!["error"]!["message"]);
+        Assert.Equal(["timed-out", "skipped"], Report["notebooks"]![0]!["cells"]!.AsArray().Select(c => (string?)c!["status"]));
+        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(60));
     }
 
     [Fact]
@@ -44,8 +45,8 @@ public sealed class RunTests : HostTest
     }
 
     [Theory]
-    [InlineData("new System.Threading.Thread(() => System.Threading.Thread.Sleep(60000)).Start();")]
-    [InlineData("var p = System.Diagnostics.Process.Start(\"sleep\", \"60\");")]
+    [InlineData("new System.Threading.Thread(() => System.Threading.Thread.Sleep(300000)).Start();")]
+    [InlineData("var p = System.Diagnostics.Process.Start(\"sleep\", \"120\");")]
     public async Task WhatANotebookLeavesRunningIsNotWaitedFor(string code)
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "sleep is not there");
@@ -53,7 +54,7 @@ public sealed class RunTests : HostTest
         var clock = Stopwatch.StartNew();
         var (status, _, _) = await Run("n.ipynb");
         Assert.Equal(0, status);
-        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(20), $"took {clock.Elapsed}");
+        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(60), $"took {clock.Elapsed}");
     }
 
     [Fact]
@@ -78,11 +79,11 @@ public sealed class RunTests : HostTest
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent by kill");
         Write("a.ipynb", "1 + 1");
-        Write("b.ipynb", "System.IO.File.WriteAllText(\"pid\", System.Environment.ProcessId.ToString()); System.Threading.Thread.Sleep(60000);");
+        Write("b.ipynb", "System.IO.File.WriteAllText(\"pid\", System.Environment.ProcessId.ToString()); System.Threading.Thread.Sleep(300000);");
         using var host = Host.Start(Folder, "run", ".", "--jobs", "1", "--output", "out");
         var output = host.StandardOutput.ReadToEndAsync();
         var pid = Path.Combine(Folder, "pid");
-        for (var i = 0; i < 200 && !File.Exists(pid); i++)
+        for (var i = 0; i < 600 && !File.Exists(pid); i++)
             await Task.Delay(100);
         await Task.Delay(200);
         using (var kill = Process.Start("kill", ["-INT", host.Id.ToString()]))
@@ -92,23 +93,39 @@ public sealed class RunTests : HostTest
         Assert.Equal(["a.ipynb"], Report["notebooks"]!.AsArray().Select(n => (string?)n!["path"]));
         Assert.True(File.Exists(Path.Combine(Folder, "out", "a.ipynb")));
         Assert.False(File.Exists(Path.Combine(Folder, "out", "b.ipynb")));
-        Assert.Throws<ArgumentException>(() => Process.GetProcessById(int.Parse(File.ReadAllText(pid))));
+        Assert.True(await Ended(int.Parse(File.ReadAllText(pid))));
         await output;
+    }
+
+    /// <summary>Whether a process ends within half a minute.</summary>
+    private static async Task<bool> Ended(int id)
+    {
+        for (var i = 0; i < 300; i++, await Task.Delay(100))
+        {
+            try
+            {
+                using var process = Process.GetProcessById(id);
+            }
+            catch (ArgumentException)
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     [Fact]
     public async Task AChildEndsWhenItsParentIsKilled()
     {
-        Write("b.ipynb", "System.IO.File.WriteAllText(\"pid\", System.Environment.ProcessId.ToString()); System.Threading.Thread.Sleep(60000);");
+        Write("b.ipynb", "System.IO.File.WriteAllText(\"pid\", System.Environment.ProcessId.ToString()); System.Threading.Thread.Sleep(300000);");
         using var host = Host.Start(Folder, "b.ipynb", "--output", "out");
         var pid = Path.Combine(Folder, "pid");
-        for (var i = 0; i < 200 && !File.Exists(pid); i++)
+        for (var i = 0; i < 600 && !File.Exists(pid); i++)
             await Task.Delay(100);
         await Task.Delay(300);
         host.Kill();
         await host.WaitForExitAsync();
-        await Task.Delay(2000);
-        Assert.Throws<ArgumentException>(() => Process.GetProcessById(int.Parse(File.ReadAllText(pid))));
+        Assert.True(await Ended(int.Parse(File.ReadAllText(pid))));
     }
 
     [Theory]
