@@ -108,4 +108,21 @@ public class MeasurementTests
         var figure = Figures.Figure.Lines("t", "x", "y").Measured(trace);
         Assert.Contains("1 of 2 diverged", figure.ToCsv());
     }
+
+    [Fact]
+    public void TurningIsTheRootMeanSquareOfNormsAndAnglesBlockByBlock()
+    {
+        using var scope = NewDisposeScope();
+        var layout = new Layout(new Block("a", [2]), new Block("b", [2]));
+        var turning = new Turning(layout);
+        Assert.Throws<InvalidOperationException>(() => turning.Angle);
+        Tensor At(double a, double b) => tensor(new[,] { { 3 * Math.Cos(a), 3 * Math.Sin(a), Math.Cos(b), Math.Sin(b) } });
+        turning.Add(At(0, 0), At(0.1, 0.2));
+        turning.Add(At(0.1, 0.2), At(0.4, 0.2));
+        Assert.Equal(2, turning.Steps);
+        Assert.Equal([3, 1], turning.Norm[0].Select(v => Math.Round(v, 12)));
+        Assert.Equal(Math.Sqrt((0.01 + 0.09) / 2), turning.Angle[0][0], 1e-12);
+        Assert.Equal(Math.Sqrt(0.04 / 2), turning.Angle[0][1], 1e-12);
+        Assert.Equal(Math.Sqrt(0.1 / 0.04), turning.Spread[0], 1e-12);
+    }
 }

@@ -86,6 +86,104 @@ public class OptimizerTests
         }
     }
 
+    /// <summary>Ten steps of an optimizer on one block of six numbers, and of the same in plain arithmetic: next(w, g, step) gives the new w.</summary>
+    private static void IsArithmetic(Func<Tensor, Layout, Optimizer> make, Func<double[], double[], int, double[]> next, long[]? shape = null)
+    {
+        using var scope = NewDisposeScope();
+        var w = tensor(new[,] { { 0.5, -1.2, 0.8, 0.3, 1.1, -0.4 } });
+        using var optimizer = make(w, new Layout(new Block("w", shape ?? [6], Invariance.Whole)));
+        var x = w.ToDoubles();
+        for (var step = 1; step <= 10; step++)
+        {
+            var g = Gradient(w).ToDoubles();
+            optimizer.Step(Gradient(w));
+            x = next(x, g, step);
+            Assert.All(x.Zip(w.ToDoubles()), p => Assert.Equal(p.First, p.Second, 1e-12));
+        }
+    }
+
+    private static double Dot(double[] a, double[] b) => a.Zip(b, (x, y) => x * y).Sum();
+
+    private static double Length(double[] a) => Math.Sqrt(Dot(a, a));
+
+    /// <summary>a + c·b.</summary>
+    private static double[] Add(double[] a, double c, double[] b) => [.. a.Zip(b, (x, y) => x + (c * y))];
+
+    private static double[] Tangential(double[] u, double[] w) => Add(u, -Dot(u, w) / Dot(w, w), w);
+
+    [Fact]
+    public void SgdpIsThreeLinesOfArithmetic()
+    {
+        var b = new double[6];
+        IsArithmetic((w, l) => new Projected(new Sgd(w, 0.05, momentum: 0.9, decoupledDecay: 0.3), l), (w, g, _) =>
+        {
+            b = Add(g, 0.9, b);
+            return Add(Add(w, -0.05 * 0.3, w), -0.05, Tangential(b, w));
+        });
+    }
+
+    [Fact]
+    public void AdamPIsFourLinesOfArithmetic()
+    {
+        var (m, v) = (new double[6], new double[6]);
+        IsArithmetic((w, l) => new Projected(new AdamW(w, 0.05, 0.3), l), (w, g, t) =>
+        {
+            (m, v) = ([.. m.Zip(g, (a, x) => (0.9 * a) + (0.1 * x))], [.. v.Zip(g, (a, x) => (0.999 * a) + (0.001 * x * x))]);
+            double[] u = [.. m.Zip(v, (a, s) => a / (1 - Math.Pow(0.9, t)) / (Math.Sqrt(s / (1 - Math.Pow(0.999, t))) + 1e-8))];
+            return Add(Add(w, -0.05 * 0.3, w), -0.05, Tangential(u, w));
+        });
+    }
+
+    [Fact]
+    public void RotationalSgdIsFiveLinesOfArithmetic()
+    {
+        var (b, s) = (new double[6], 0.0);
+        IsArithmetic((w, l) => new Rotational(new Sgd(w, 7, momentum: 0.9), l, angle: 0.02, memory: 0.95), (w, g, t) =>
+        {
+            b = Add(g, 0.9, b);
+            var u = Tangential(b, w);
+            s = (0.95 * s) + (0.05 * Dot(u, u));
+            var next = Add(w, -0.02 * Length(w) / Math.Sqrt(s / (1 - Math.Pow(0.95, t))), u);
+            return [.. next.Select(x => x * Length(w) / Length(next))];
+        });
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void FixedNormIsThreeLinesOfArithmetic(bool normalizeUpdate) => IsArithmetic((w, l) => new FixedNorm(new Sgd(w, 7), l, rate: 0.02, normalizeUpdate), (w, g, _) =>
+    {
+        var u = Tangential(g, w);
+        var next = Add(w, -0.02 * (normalizeUpdate ? Length(w) / Length(u) : Dot(w, w)), u);
+        return [.. next.Select(x => x * Length(w) / Length(next))];
+    });
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void MuonIsAFewLinesOfArithmetic(bool exact)
+    {
+        var b = new double[6];
+        IsArithmetic((w, l) => new Muon(w, l, rate: 0.05, momentum: 0.9, decoupledDecay: 0.3, exact: exact), (w, g, _) =>
+        {
+            b = [.. b.Zip(g, (a, x) => (0.9 * a) + (0.1 * x))];
+            double[] look = [.. b.Zip(g, (a, x) => (0.9 * a) + (0.1 * x))];                    // Nesterov
+            var m = Matrix<double>.Build.DenseOfRowMajor(2, 3, look);
+            if (exact)
+            {
+                var svd = m.Svd();
+                m = svd.U * svd.VT.SubMatrix(0, 2, 0, 3);
+            }
+            else
+            {
+                m /= m.FrobeniusNorm() + 1e-7;
+                for (var i = 0; i < 5; i++)
+                    m = (3.4445 * m) + (((-4.7750 * (m * m.Transpose())) + (2.0315 * (m * m.Transpose() * m * m.Transpose()))) * m);
+            }
+            return Add(Add(w, -0.05 * 0.3, w), -0.05, m.ToRowMajorArray());
+        }, [2, 3]);
+    }
+
     [Fact]
     public void AdaGradNormDividesByTheLengthsSoFar()
     {
@@ -213,11 +311,11 @@ public class OptimizerTests
                 optimizer.Step(Gradient(w));
         }
         Steps();
-        var before = Tensor.TotalCount;
+        var before = Setup.LiveTensors();
         Steps();
-        Assert.Equal(before, Tensor.TotalCount);
+        Assert.Equal(before, Setup.LiveTensors());
         optimizer.Dispose();
-        Assert.True(Tensor.TotalCount <= before);
+        Assert.True(Setup.LiveTensors() <= before);
         Assert.Contains("-1", Assert.Throws<ArgumentException>(() => Make(name, w, -1)).Message);
         Assert.Contains("3 values", Assert.Throws<ArgumentException>(() => Make(name, w, [0.1, 0.1, 0.1])).Message);
     }

@@ -10,4 +10,12 @@ internal static class Setup
 {
     [ModuleInitializer]
     internal static void OneThread() => Threads.Count = 1;
+
+    /// <summary>Tensors alive now, without those that an earlier test left to the garbage collector.</summary>
+    internal static long LiveTensors()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        return TorchSharp.torch.Tensor.TotalCount;
+    }
 }

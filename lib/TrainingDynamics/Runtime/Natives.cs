@@ -27,7 +27,10 @@ public static class Natives
     {
         // Drawing loads this assembly a second time, in a context of its own (Figures/PlotlyContext.cs), and needs no torch.
         if (AssemblyLoadContext.GetLoadContext(typeof(Natives).Assembly)?.Name != Figures.PlotlyContext.ContextName)
+        {
             Report = Load(Metadata("TorchNatives"), Metadata("TorchSharpNatives"), DefaultCache);
+            Memory.KeepFreed();
+        }
     }
 
     /// <summary>Where a healed copy is kept: one folder for each user, shared by all processes.</summary>

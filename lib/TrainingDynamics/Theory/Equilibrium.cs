@@ -13,9 +13,10 @@ public sealed record EquilibriumPoint(double Norm, double Angle, double Relaxati
 /// </summary>
 /// <remarks>
 /// Kosson, Messmer and Jaggi 2024, arXiv:2305.17212; Wan et al. 2020, arXiv:2006.08419; Li, Lyu and Arora 2020,
-/// arXiv:2010.02916. Assumes that gradients of different steps are uncorrelated and stationary. Fails on a learnable task
-/// whose gradients stay aligned, far from equilibrium, and where ε or clipping breaks the invariance. η·λ = 0 has no
-/// equilibrium.
+/// arXiv:2010.02916. Assumes a stationary gradient scale; the norms, and the angles of Adam, Lion and Muon, assume also that
+/// gradients of different steps are uncorrelated. SGD's angles do not, with momentum or without: tangential gradients alone
+/// give ⟨w, b⟩ = −αη‖b‖²/(1 − α), hence A = (1 + α)/(1 − α) (ours; TheoryTests). Fails far from equilibrium, and where ε or
+/// clipping breaks the invariance. η·λ = 0 has no equilibrium.
 /// </remarks>
 public static class Equilibrium
 {
