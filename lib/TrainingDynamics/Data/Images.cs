@@ -44,6 +44,18 @@ public sealed record Images(string Name, double[,] Inputs, long[] Labels, int Cl
         Array.Copy(Inputs, (long)start * Pixels, inputs, 0, (long)count * Pixels);
         return this with { Inputs = inputs, Labels = Labels[start..(start + count)] };
     }
+
+    /// <summary>These images and then others of the same size.</summary>
+    /// <exception cref="ArgumentException">The sizes differ.</exception>
+    public Images Join(Images other)
+    {
+        if (other.Pixels != Pixels)
+            throw new ArgumentException($"{other.Name} has {other.Pixels} pixels an image, {Name} has {Pixels}", nameof(other));
+        var inputs = new double[Count + other.Count, Pixels];
+        Array.Copy(Inputs, inputs, Inputs.Length);
+        Array.Copy(other.Inputs, 0, inputs, Inputs.Length, other.Inputs.Length);
+        return this with { Inputs = inputs, Labels = [.. Labels, .. other.Labels] };
+    }
 }
 
 /// <summary>The two parts of a data set.</summary>

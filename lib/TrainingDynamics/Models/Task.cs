@@ -35,6 +35,16 @@ public sealed record Learning(Model Model, IBatches Batches) : ITask
     }
 }
 
+/// <summary>A loss that is a plain function of the weights: no data, no draws.</summary>
+/// <param name="Layout">The blocks.</param>
+/// <param name="Weights">(replica, parameter).</param>
+/// <param name="Loss">The loss of each replica.</param>
+public sealed record Minimizing(Layout Layout, Tensor Weights, LossFunction Loss) : ITask
+{
+    /// <inheritdoc/>
+    public (Tensor Loss, Tensor Gradient) Next() => Measurement.Derivatives.LossAndGradient(Loss, Weights);
+}
+
 /// <summary>A task whose loss is multiplied by a number: gradients are that much longer, and nothing else changes.</summary>
 public sealed record Louder(ITask Task, double Factor) : ITask
 {

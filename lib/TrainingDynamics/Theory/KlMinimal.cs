@@ -1,0 +1,94 @@
+using MathNet.Numerics.RootFinding;
+
+namespace TrainingDynamics.Theory;
+
+/// <summary>
+/// What fine-tuning on a binary reward should and does end at, for a policy over a finite answer set. p₀ is the base,
+/// S the correct set, P₀ = p₀(S).
+/// </summary>
+public static class KlMinimal
+{
+    /// <summary>
+    /// The always-correct policy nearest to the base: argmin KL(q‖p₀) over q(S) = 1 is q(a) = p₀(a)·1[a ∈ S]/P₀, the base conditioned on
+    /// being right; its distance is KL(q‖p₀) = −ln P₀.
+    /// </summary>
+    /// <remarks>The I-projection (Csiszár 1975). The other direction, KL(p₀‖q), is infinite as soon as a wrong answer had mass.</remarks>
+    /// <exception cref="ArgumentException">The base is no distribution, or has no mass on S.</exception>
+    public static double[] Policy(IReadOnlyList<double> basePolicy, IReadOnlyList<bool> correct)
+    {
+        var mass = CorrectMass(basePolicy, correct);
+        return [.. basePolicy.Select((p, a) => correct[a] ? p / mass : 0)];
+    }
+
+    /// <summary>−ln P₀.</summary>
+    /// <exception cref="ArgumentException">The base is no distribution, or has no mass on S.</exception>
+    public static double Distance(IReadOnlyList<double> basePolicy, IReadOnlyList<bool> correct) => -Math.Log(CorrectMass(basePolicy, correct));
+
+    /// <summary>The fixed point of reward with a penalty β·KL(π‖p₀): π(a) ∝ p₀(a)·e^{r(a)/β}.</summary>
+    /// <remarks>Levine 2018, arXiv:1805.00909; Korbak, Perez and Buckley 2022, arXiv:2205.11275. For β → 0 it is <see cref="Policy"/>.</remarks>
+    /// <exception cref="ArgumentException">β is not positive, a reward is not finite, or the base is no distribution.</exception>
+    public static double[] Regularized(IReadOnlyList<double> basePolicy, IReadOnlyList<double> reward, double beta)
+    {
+        Require(basePolicy, reward.Count);
+        if (!(beta > 0 && double.IsFinite(beta)))
+            throw new ArgumentException($"{nameof(beta)} is {beta}, allowed is a number in (0, ∞)", nameof(beta));
+        if (reward.Where(r => !double.IsFinite(r)).Cast<double?>().FirstOrDefault() is { } bad)
+            throw new ArgumentException($"a reward is {bad}; rewards must be finite", nameof(reward));
+        var top = reward.Max();
+        var tilted = basePolicy.Zip(reward, (p, r) => p * Math.Exp((r - top) / beta)).ToArray();
+        return [.. tilted.Select(t => t / tilted.Sum())];
+    }
+
+    /// <summary>
+    /// Where the gradient flow of the expected reward, θ̇ = ∇_θ Σ_{a∈S} softmax(θ)_a from θ = ln p₀, stands when π(S) = J. Closed form: the
+    /// flow conserves e^{−θ_i} − e^{−θ_j} inside S, the same outside it, and Σθ; so with e^{−θ_i} = 1/p₀(i) − s in S and 1/p₀(j) + u
+    /// outside, Π(1/p₀(i) − s)·Π(1/p₀(j) + u) is constant, and J fixes s. For J → 1 all of it is on the likeliest correct arm.
+    /// </summary>
+    /// <remarks>
+    /// Ours, from θ̇_i = π_i(1 − J) in S and θ̇_j = −π_j·J outside. Assumes a reward of 0 or 1, exact gradients and small steps; sampling noise and
+    /// momentum leave it. It is not the KL-minimal policy unless S has one arm.
+    /// </remarks>
+    /// <exception cref="ArgumentException">J is not in [P₀, 1), or the base is no distribution or has no mass on S.</exception>
+    public static double[] VanillaPolicyGradient(IReadOnlyList<double> basePolicy, IReadOnlyList<bool> correct, double success)
+    {
+        var start = CorrectMass(basePolicy, correct);
+        if (!(success >= start && success < 1))
+            throw new ArgumentException($"{nameof(success)} is {success}, allowed is a number in [{start}, 1): the flow starts there and never arrives", nameof(success));
+        double[] right = [.. basePolicy.Where((_, a) => correct[a]).Select(p => 1 / p)], wrong = [.. basePolicy.Where((_, a) => !correct[a]).Select(p => 1 / p)];
+        var logProduct = right.Concat(wrong).Sum(Math.Log);
+        double Outside(double s)
+        {
+            var target = logProduct - right.Sum(c => Math.Log(c - s));
+            double Excess(double logU) => wrong.Sum(c => Math.Log(c + Math.Exp(logU))) - target;
+            return target <= wrong.Sum(Math.Log) ? 0 : Math.Exp(Brent.FindRoot(Excess, -80, (target / wrong.Length) + 1, 1e-14));
+        }
+        double Success(double s)
+        {
+            var (inside, outside) = (right.Sum(c => 1 / (c - s)), wrong.Sum(c => 1 / (c + Outside(s))));
+            return inside / (inside + outside);
+        }
+        // s climbs to the least 1/p₀ in S; solved for its logarithmic distance to it, which stays exact near J = 1.
+        var top = right.Min();
+        var s = success == start ? 0 : top - Math.Exp(Brent.FindRoot(log => Success(top - Math.Exp(log)) - success, -34, Math.Log(top), 1e-14, 1000));
+        var u = Outside(s);
+        double[] weights = [.. basePolicy.Select((p, a) => 1 / (correct[a] ? (1 / p) - s : (1 / p) + u))];
+        return [.. weights.Select(w => w / weights.Sum())];
+    }
+
+    private static double CorrectMass(IReadOnlyList<double> basePolicy, IReadOnlyList<bool> correct)
+    {
+        Require(basePolicy, correct.Count);
+        var mass = basePolicy.Where((_, a) => correct[a]).Sum();
+        return mass > 0 ? mass : throw new ArgumentException(correct.Any(c => c)
+            ? "the base gives the correct answers no mass: no reweighting of it is ever right"
+            : "the correct set is empty: no policy is ever right", nameof(correct));
+    }
+
+    private static void Require(IReadOnlyList<double> basePolicy, int answers)
+    {
+        if (basePolicy.Count != answers)
+            throw new ArgumentException($"the base has {basePolicy.Count} answers, the rewards {answers}", nameof(basePolicy));
+        if (basePolicy.Any(p => !(p >= 0)) || Math.Abs(basePolicy.Sum() - 1) > 1e-9)
+            throw new ArgumentException($"the base is no distribution: its entries sum to {basePolicy.Sum()}, the least is {basePolicy.Min()}", nameof(basePolicy));
+    }
+}
