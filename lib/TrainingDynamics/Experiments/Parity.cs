@@ -98,8 +98,9 @@ public sealed class Parity : IDisposable
         _newTestCorrect = Rewards(_newTest).DetachFromDisposeScope();
         using (no_grad())
             _baseLog = model.Forward(_weights, _newTestInputs).log_softmax(-1).DetachFromDisposeScope();
-        // Fisher on the old task: 32 of its test images say enough to weight coordinates.
-        _fisher = WeightChange.FisherDiagonal(w => model.Forward(w, _oldTestInputs.narrow(1, 0, 32)).log_softmax(-1), _weights).DetachFromDisposeScope();
+        // Fisher on the old task: 32 of its training images say enough to weight coordinates.
+        var oldInputs = Inputs(_oldTrain.Slice(0, 32));
+        _fisher = WeightChange.FisherDiagonal(w => model.Forward(w, oldInputs).log_softmax(-1), _weights).DetachFromDisposeScope();
         (OldBefore, NewBefore, SuccessBefore) = (Accuracy(model, _weights, old: true), Accuracy(model, _weights, old: false), Mean((_baseLog.exp() * _newTestCorrect).sum(-1)));
     }
 
@@ -307,4 +308,21 @@ public sealed class Parity : IDisposable
         foreach (var tensor in new[] { _weights, _newTestInputs, _oldTestInputs, _newTestCorrect, _baseLog, _fisher })
             tensor.Dispose();
     }
+}
+
+/// <summary>Many runs, base by base.</summary>
+public static class ParityRuns
+{
+    /// <summary>A number of the runs of each base, in the bases' order.</summary>
+    public static double[] ByBase(this IEnumerable<ParityRun> runs, Func<ParityRun[], double> of) => [.. runs.GroupBy(r => r.Base).OrderBy(g => g.Key).Select(g => of([.. g]))];
+
+    /// <summary>Matched-gain forgetting of each base: the least forgotten among the runs that reach an accuracy on the new task.</summary>
+    /// <exception cref="ArgumentException">No run of some base reaches it.</exception>
+    public static double[] ForgettingAt(this IEnumerable<ParityRun> runs, double gain) => runs.ByBase(of => Pareto.MatchedGainForgetting(of.Select(r => new Trade(r.New, -r.Forgetting)), gain, before: 0));
+
+    /// <summary>R² of a quadratic in <paramref name="predictor"/> for the forgetting, one a base.</summary>
+    public static double[] R2(this IEnumerable<ParityRun> runs, Func<ParityRun, double> predictor) => runs.ByBase(of => Regression.Polynomial([.. of.Select(predictor)], [.. of.Select(r => r.Forgetting)]).R2);
+
+    /// <summary>The runs as trades of new for old accuracy, [base][run].</summary>
+    public static Trade[][] Trades(this IEnumerable<ParityRun> runs) => [.. runs.GroupBy(r => r.Base).OrderBy(g => g.Key).Select(g => g.Select(r => new Trade(r.New, r.Old)).ToArray())];
 }
