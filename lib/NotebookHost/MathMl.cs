@@ -180,7 +180,7 @@ internal sealed class MathMl
                 break;
             }
         }
-        var large = atom is "<mo>∑</mo>" or "<mo>∏</mo>";
+        var large = atom is "<mo>∑</mo>" or "<mo>∏</mo>" || atom.EndsWith("<mo>⏟</mo></munder>", StringComparison.Ordinal);
         return (below, above) switch
         {
             (null, null) => atom,
@@ -193,7 +193,10 @@ internal sealed class MathMl
     private string Argument()
     {
         SkipSpace();
-        return _at < _tex.Length ? Atom() : "";
+        if (_at >= _tex.Length)
+            return "";
+        // As in TeX, an argument without braces is one token: \frac12 is a half.
+        return char.IsDigit(_tex[_at]) ? $"<mn>{_tex[_at++]}</mn>" : Atom();
     }
 
     private string Atom()

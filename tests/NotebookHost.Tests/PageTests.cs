@@ -14,6 +14,8 @@ public class PageTests
     [InlineData("\\text{a < b}", "<mtext>a &lt; b</mtext>")]
     [InlineData("w'", "<msup><mi>w</mi><mrow><mo>′</mo></mrow></msup>")]
     [InlineData("\\nosuch", "<mtext style=\"color:#b00020\">\\nosuch</mtext>")]
+    [InlineData("\\frac12x", "<mfrac><mn>1</mn><mn>2</mn></mfrac><mi>x</mi>")]
+    [InlineData("x^23", "<msup><mi>x</mi><mrow><mn>2</mn></mrow></msup><mn>3</mn>")]
     public void FormulasAreMathMl(string tex, string expected) => Assert.Contains(expected, MathMl.From(tex, block: false));
 
     [Fact]

@@ -24,9 +24,11 @@ internal static class PlotlyRenderer
         var traces = new List<Trace>();
         var layout = new Layout();
         layout.SetProperty("title", Map(("text", drawing.Title), ("x", 0.02), ("xanchor", "left"), ("font", Map(("size", 17)))));
-        layout.SetProperty("height", 80 + (rows * 370));
+        // Names under bars that do not fit side by side are slanted: room for them, and the legend below it.
+        var slanted = drawing.Panels.SelectMany(p => p.Series).Where(s => s.Mark == Mark.Bars && s.Categories!.Sum(c => c.Length + 2) * columns > 110).SelectMany(s => s.Categories!).Select(c => Math.Min(c.Length, 24) * 6).DefaultIfEmpty(0).Max();
+        layout.SetProperty("height", 80 + (rows * 370) + slanted);
         layout.SetProperty("margin", Map(("l", 70), ("r", 20), ("t", 60), ("b", 60)));
-        layout.SetProperty("legend", Map(("orientation", "h"), ("y", -0.2 / rows), ("yanchor", "top")));
+        layout.SetProperty("legend", Map(("orientation", "h"), ("y", (-0.2 / rows) - (slanted / (310.0 * rows))), ("yanchor", "top")));
         layout.SetProperty("font", Map(("family", "system-ui, sans-serif"), ("size", 13)));
         layout.SetProperty("plot_bgcolor", "#ffffff");
         layout.SetProperty("paper_bgcolor", "#ffffff");
