@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NotebookHost;
+using NotebookHost.Jupyter;
 
 var defaultNotebooks = "notebooks";
 
@@ -17,10 +18,14 @@ var doctor = new Command("doctor", "Try all that a run needs and say what is mis
 var worker = new Command("worker") { new Argument<string>("notebook") };
 var library = new Command("library-doctor") { new Argument<string>("dll") };
 worker.Hidden = library.Hidden = true;
+var start = new Command("start", "Run as a kernel; Jupyter does this.") { new Argument<string>("connection-file") };
+var install = new Command("install", "Register with Jupyter, as .net-csharp where no .NET Interactive is.");
+var uninstall = new Command("uninstall", "Take the registration back.");
+var kernel = new Command("kernel", "A Jupyter kernel for the same notebooks.") { install, uninstall, start };
 
 var root = new RootCommand("Runs C# notebooks. Exit status: 0 all cells and claims held; 1 one did not; 2 bad usage, or a path that is no notebook; 130 interrupted.")
 {
-    paths, jobs, output, timeout, failFast, filter, run, doctor, worker, library,
+    paths, jobs, output, timeout, failFast, filter, run, doctor, kernel, worker, library,
 };
 
 foreach (var command in new Command[] { root, run })
@@ -30,6 +35,9 @@ foreach (var command in new Command[] { root, run })
         cancellation));
 }
 doctor.SetAction((_, _) => Doctor.Examine(defaultNotebooks));
+install.SetAction(_ => KernelSpec.Install());
+uninstall.SetAction(_ => KernelSpec.Uninstall());
+start.SetAction(parsed => JupyterKernel.Start(parsed.GetValue<string>("connection-file")!));
 worker.SetAction((parsed, _) => Worker.Run(parsed.GetValue<string>("notebook")!));
 library.SetAction(parsed => Doctor.AskLibrary(parsed.GetValue<string>("dll")!));
 

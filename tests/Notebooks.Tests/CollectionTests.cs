@@ -67,6 +67,23 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
     }
 
     [Fact]
+    public async Task JupyterGivesTheSameClaimsAsTheHostsOwnRun()
+    {
+        await Jupyter.RequireAsync("nbclient", "nbformat");
+        var data = Directory.CreateDirectory(Path.Combine(run.Folder, "jupyter")).FullName;
+        await Jupyter.InstallAsync(data);
+        var file = Path.Combine(data, "claims.json");
+        var (status, output) = await Jupyter.RunAsync("collection.py", data, [file, .. Files.Select(f => Path.Combine(Host.Root, f))]);
+        Assert.True(status == 0, output);
+        var through = JsonNode.Parse(File.ReadAllText(file))!;
+        foreach (var notebook in run.Report["notebooks"]!.AsArray())
+        {
+            static string Line(JsonNode? claim) => $"{claim!["name"]}: {claim["measured"]}, {claim["holds"]}";
+            Assert.Equal(notebook!["claims"]!.AsArray().Select(Line).Order(), through[Path.Combine(Host.Root, (string)notebook["path"]!)]!.AsArray().Select(Line).Order());
+        }
+    }
+
+    [Fact]
     public Task ExecutedNotebooksAreValid() => Validation.AssertValid([.. Files.Select(f => Path.Combine(run.Folder, f))]);
 
     [GeneratedRegex("<script data-once=\"plotly\">")]

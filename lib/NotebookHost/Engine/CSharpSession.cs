@@ -89,6 +89,15 @@ internal sealed class CSharpSession
         }
     }
 
+    /// <summary>What the compiler knows of a cell that has not run: the next submission after those that did.</summary>
+    public SemanticModel Next(string code)
+    {
+        var tree = CSharpSyntaxTree.ParseText(code, Parse);
+        var last = (_state?.Script ?? CSharpScript.Create("", _options)).GetCompilation();
+        var next = CSharpCompilation.CreateScriptCompilation("next", tree, last.References, ((CSharpCompilationOptions)last.Options).WithUsings(_options.Imports), (CSharpCompilation)last);
+        return next.GetSemanticModel(tree);
+    }
+
     /// <summary>Whether the script ends in an expression without a semicolon that has a value.</summary>
     private static bool ShowsItsValue(Script script)
     {
@@ -175,7 +184,7 @@ internal sealed class CSharpSession
             e = inner;                                                                 // the cause, not its wrapping
         var trace = (e.StackTrace ?? "").Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
             .TakeWhile(line => !line.Contains("Microsoft.CodeAnalysis.Scripting"))
-            .Where(line => !line.Contains("System.Runtime.CompilerServices") && !line.Contains("NotebookHost."))
+            .Where(line => !line.Contains("System.Runtime.CompilerServices") && !line.StartsWith("at NotebookHost.", StringComparison.Ordinal))
             .Select(line => line.Replace(".<<Initialize>>d__0.MoveNext()", "", StringComparison.Ordinal));
         return new CellError(e.GetType().Name, e.Message, [$"{e.GetType().FullName}: {e.Message}", .. trace]);
     }

@@ -1,0 +1,66 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace NotebookHost.Jupyter;
+
+/// <summary>Registers this host with Jupyter, so that notebooks of kernel ".net-csharp" find it.</summary>
+internal static class KernelSpec
+{
+    private const string Usual = ".net-csharp", Other = "notebook-host-csharp", Mark = "NotebookHost";
+
+    /// <summary>Where Jupyter looks for a user's kernels.</summary>
+    private static string Folder => Path.Combine(Environment.GetEnvironmentVariable("JUPYTER_DATA_DIR") is { Length: > 0 } given ? given
+        : OperatingSystem.IsWindows() ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.ApplicationData), "jupyter")
+        : OperatingSystem.IsMacOS() ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), "Library", "Jupyter")
+        : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "jupyter"), "kernels");
+
+    /// <summary>Writes the specification; under another name where a .NET Interactive is registered.</summary>
+    public static int Install()
+    {
+        var usual = Path.Combine(Folder, Usual);
+        var taken = File.Exists(Path.Combine(usual, "kernel.json")) && !IsOurs(usual);
+        var target = taken ? Path.Combine(Folder, Other) : usual;
+        Directory.CreateDirectory(target);
+        var spec = new JsonObject
+        {
+            ["argv"] = new JsonArray("dotnet", typeof(KernelSpec).Assembly.Location, "kernel", "start", "{connection_file}"),
+            ["display_name"] = taken ? ".NET (C#), NotebookHost" : ".NET (C#)",
+            ["language"] = "C#",
+            ["interrupt_mode"] = "message",
+            ["metadata"] = new JsonObject { ["installer"] = Mark },
+        };
+        var draft = Path.Combine(target, "kernel.json.part");
+        File.WriteAllText(draft, spec.ToJsonString(new JsonSerializerOptions { WriteIndented = true }));
+        File.Move(draft, Path.Combine(target, "kernel.json"), overwrite: true);
+        Console.WriteLine(taken
+            ? $"Another kernel is registered as {Usual} and stays; this one is {Other}: {target}"
+            : $"The kernel is registered as {Usual}: {target}");
+        return 0;
+    }
+
+    /// <summary>Removes what <see cref="Install"/> wrote, and nothing else.</summary>
+    public static int Uninstall()
+    {
+        var ours = new[] { Usual, Other }.Select(name => Path.Combine(Folder, name)).Where(IsOurs).ToList();
+        foreach (var folder in ours)
+        {
+            Directory.Delete(folder, recursive: true);
+            Console.WriteLine($"removed {folder}");
+        }
+        if (ours.Count == 0)
+            Console.WriteLine($"This kernel is not registered in {Folder}.");
+        return 0;
+    }
+
+    private static bool IsOurs(string folder)
+    {
+        try
+        {
+            return (string?)JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "kernel.json")))?["metadata"]?["installer"] == Mark;
+        }
+        catch (Exception e) when (e is IOException or JsonException or InvalidOperationException)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+using System.Diagnostics;
+
+namespace NotebookHost.Tests;
+
+/// <summary>Debian's Jupyter, driven by its own Python; what needs it is skipped, visibly, where it is absent.</summary>
+internal static class Jupyter
+{
+    public const string Python = "/usr/bin/python3";
+
+    /// <summary>Runs one of the scripts in this project's Jupyter folder against the kernel, registered in a folder of its own.</summary>
+    public static async Task<(int Status, string Output)> RunAsync(string script, string data, params IEnumerable<string> arguments)
+    {
+        var folder = Path.Combine(Host.Root, "tests", "NotebookHost.Tests", "Jupyter");
+        using var process = Process.Start(new ProcessStartInfo(Python, [Path.Combine(folder, script), .. arguments])
+        {
+            WorkingDirectory = data,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            Environment = { ["JUPYTER_DATA_DIR"] = data, ["OMP_NUM_THREADS"] = "1", ["MKL_NUM_THREADS"] = "1" },
+        })!;
+        var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(30));
+        try
+        {
+            await process.WaitForExitAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill(entireProcessTree: true);
+        }
+        return (process.ExitCode, await output + await error);
+    }
+
+    /// <summary>Registers the kernel under <paramref name="data"/>.</summary>
+    public static async Task<string> InstallAsync(string data, string command = "install")
+    {
+        using var process = Process.Start(new ProcessStartInfo("dotnet", [Host.Dll, "kernel", command]) { RedirectStandardOutput = true, Environment = { ["JUPYTER_DATA_DIR"] = data } })!;
+        var output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        Assert.Equal(0, process.ExitCode);
+        return output;
+    }
+
+    /// <summary>Skips the test where a Python module is not installed.</summary>
+    public static async Task RequireAsync(params string[] modules)
+    {
+        var there = File.Exists(Python);
+        if (there)
+        {
+            using var process = Process.Start(new ProcessStartInfo(Python, ["-c", "import " + string.Join(", ", modules)]) { RedirectStandardError = true })!;
+            await process.WaitForExitAsync();
+            there = process.ExitCode == 0;
+        }
+        Assert.SkipUnless(there, $"Python's {string.Join(", ", modules)} are not installed (Debian: apt-get install python3-jupyter-client python3-nbclient python3-jupyter-kernel-test)");
+    }
+}

@@ -1,0 +1,29 @@
+"""Executes notebooks as nbconvert does (nbclient) and writes their claims as JSON: collection.py OUTPUT NOTEBOOK..."""
+import concurrent.futures
+import json
+import os
+import sys
+
+import nbclient
+import nbformat
+
+CLAIMS = "application/vnd.notebook.claims+json"
+
+
+def execute(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(notebook, timeout=600, kernel_name=".net-csharp", resources={"metadata": {"path": os.path.dirname(path)}}).execute()
+    claims = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if CLAIMS in output.get("data", {}):
+                data = output["data"][CLAIMS]
+                for claim in json.loads(data) if isinstance(data, str) else data:
+                    claims[claim["name"]] = claim
+    return path, list(claims.values())
+
+
+with concurrent.futures.ProcessPoolExecutor(2) as pool:
+    results = dict(pool.map(execute, sys.argv[2:]))
+with open(sys.argv[1], "w") as file:
+    json.dump(results, file)
