@@ -104,8 +104,14 @@ internal sealed class NotebookFile
     public string Title => Cells.Where(c => !c.IsCode).SelectMany(c => c.Source.Split('\n')).FirstOrDefault(l => l.StartsWith("# ", StringComparison.Ordinal))?[2..].Trim()
         ?? System.IO.Path.GetFileNameWithoutExtension(Path);
 
+    /// <summary>The stamp that saved outputs carry; null if there is none.</summary>
+    public string? Stamp(string metadata) => (string?)_root["metadata"]?[metadata]?["stamp"];
+
     /// <summary>The notebook with these outputs, by cell id, as the JSON of a valid nbformat 4.5 file.</summary>
-    public string WithOutputs(IReadOnlyDictionary<string, CellRun> runs)
+    /// <param name="runs">What each cell gave; none for a cell without.</param>
+    /// <param name="change">What becomes of a copy of each output; it is told the output itself.</param>
+    /// <param name="finish">Last changes to the file.</param>
+    public string WithOutputs(IReadOnlyDictionary<string, CellRun> runs, Func<JsonObject, JsonObject>? change = null, Action<JsonObject>? finish = null)
     {
         var root = (JsonObject)_root.DeepClone();
         root["nbformat_minor"] = 5;
@@ -119,13 +125,14 @@ internal sealed class NotebookFile
             cell["execution_count"] = run is { Started: true } ? ++count : null;
             cell["outputs"] = new JsonArray([.. (run?.Outputs ?? []).Select(output =>
             {
-                output = (JsonObject)output.DeepClone();
+                output = (JsonObject)(change?.Invoke(output) ?? output).DeepClone();
                 output.Remove("transient");
                 if ((string?)output["output_type"] == "execute_result")
                     output["execution_count"] = count;
                 return output;
             })]);
         }
+        finish?.Invoke(root);
         return root.ToJsonString(Indented) + "\n";
     }
 }

@@ -10,10 +10,13 @@ var output = new Option<string>("--output") { Description = "Where the executed 
 var timeout = new Option<double>("--timeout") { Description = "Seconds a cell may take.", DefaultValueFactory = _ => 300 };
 var failFast = new Option<bool>("--fail-fast") { Description = "Stop at the first notebook that does not pass." };
 var filter = new Option<string?>("--filter") { Description = "Only notebooks whose path contains this." };
+var inPlace = new Option<bool>("--in-place") { Description = "Save the outputs of notebooks that pass in their own files: text, tables, and still pictures of figures, drawn by an installed Chromium." };
 jobs.Validators.Add(r => { if (r.Tokens.Count > 0 && r.GetValueOrDefault<int>() < 1) r.AddError($"--jobs is {r.GetValueOrDefault<int>()}, at least 1 is needed"); });
 timeout.Validators.Add(r => { if (r.Tokens.Count > 0 && !(r.GetValueOrDefault<double>() is > 0 and <= 1e6)) r.AddError($"--timeout is {r.GetValueOrDefault<double>()}, allowed are more than 0 and at most 1,000,000 seconds"); });
 
-var run = new Command("run", "Run notebooks, each in a process of its own, and write what came of them (the default).") { paths, jobs, output, timeout, failFast, filter };
+var run = new Command("run", "Run notebooks, each in a process of its own, and write what came of them (the default).") { paths, jobs, output, timeout, failFast, filter, inPlace };
+var strip = new Command("strip", "Take the saved outputs out of notebooks.") { paths };
+var saved = new Command("saved", "Say whose saved outputs are not those of its cells and its library (exit status 1 if any).") { paths };
 var doctor = new Command("doctor", "Try all that a run needs and say what is missing.");
 var worker = new Command("worker") { new Argument<string>("notebook") };
 var library = new Command("library-doctor") { new Argument<string>("dll") };
@@ -25,16 +28,18 @@ var kernel = new Command("kernel", "A Jupyter kernel for the same notebooks.") {
 
 var root = new RootCommand("Runs C# notebooks. Exit status: 0 all cells and claims held; 1 one did not; 2 bad usage, or a path that is no notebook; 130 interrupted.")
 {
-    paths, jobs, output, timeout, failFast, filter, run, doctor, kernel, worker, library,
+    paths, jobs, output, timeout, failFast, filter, inPlace, run, strip, saved, doctor, kernel, worker, library,
 };
 
 foreach (var command in new Command[] { root, run })
 {
     command.SetAction((parsed, cancellation) => Runner.RunAsync(
-        new RunOptions(parsed.GetValue(paths)!, parsed.GetValue(jobs), parsed.GetValue(output)!, TimeSpan.FromSeconds(parsed.GetValue(timeout)), parsed.GetValue(failFast), parsed.GetValue(filter)),
+        new RunOptions(parsed.GetValue(paths)!, parsed.GetValue(jobs), parsed.GetValue(output)!, TimeSpan.FromSeconds(parsed.GetValue(timeout)), parsed.GetValue(failFast), parsed.GetValue(filter), parsed.GetValue(inPlace)),
         cancellation));
 }
 doctor.SetAction((_, _) => Doctor.Examine(defaultNotebooks));
+foreach (var (command, act) in new[] { (strip, (Func<RunOptions, int>)Runner.Strip), (saved, Runner.Saved) })
+    command.SetAction(parsed => act(new RunOptions(parsed.GetValue(paths)!, 1, Path.Combine("artifacts", "run"), TimeSpan.Zero, false, null)));
 install.SetAction(_ => KernelSpec.Install());
 uninstall.SetAction(_ => KernelSpec.Uninstall());
 start.SetAction(parsed => JupyterKernel.Start(parsed.GetValue<string>("connection-file")!));

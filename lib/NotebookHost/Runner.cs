@@ -1,7 +1,7 @@
 namespace NotebookHost;
 
 /// <summary>What <c>run</c> is asked to do.</summary>
-internal sealed record RunOptions(IReadOnlyList<string> Paths, int Jobs, string Output, TimeSpan CellTimeout, bool FailFast, string? Filter);
+internal sealed record RunOptions(IReadOnlyList<string> Paths, int Jobs, string Output, TimeSpan CellTimeout, bool FailFast, string? Filter, bool InPlace = false);
 
 /// <summary>Runs notebooks side by side and writes what came of them.</summary>
 internal static class Runner
@@ -22,9 +22,11 @@ internal static class Runner
     public static async Task<int> RunAsync(RunOptions options, CancellationToken interrupted)
     {
         List<NotebookRun> runs;
+        string browser;
         try
         {
             runs = Find(options);
+            browser = options.InPlace ? Pictures.Browser() : "";
         }
         catch (NotebookFileException e)
         {
@@ -45,6 +47,8 @@ internal static class Runner
                     try
                     {
                         await run.RunAsync(options.CellTimeout, threads, () => view.Changed(run), cancel);
+                        if (options.InPlace && run.Status == "passed")
+                            await SavedNotebook.WriteAsync(run, browser);
                     }
                     catch (Exception e) when (e is not OperationCanceledException)
                     {
@@ -69,6 +73,32 @@ internal static class Runner
         }
         Console.WriteLine(report.Summary());
         return report.Finished == runs.Count && report.AllPassed ? Passed : Failed;
+    }
+
+    /// <summary>Takes the outputs out of notebooks.</summary>
+    public static int Strip(RunOptions options) => ForEach(options, notebook =>
+    {
+        SavedNotebook.Strip(notebook);
+        return null;
+    });
+
+    /// <summary>Tells which notebooks' saved outputs are not those of their source.</summary>
+    public static int Saved(RunOptions options) => ForEach(options, SavedNotebook.Stale);
+
+    private static int ForEach(RunOptions options, Func<NotebookFile, string?> act)
+    {
+        try
+        {
+            var problems = Find(options).Select(run => (run.Name, Problem: act(run.Notebook))).Where(p => p.Problem is not null).ToList();
+            foreach (var (name, problem) in problems)
+                Console.WriteLine($"{name}: {problem}");
+            return problems.Count == 0 ? Passed : Failed;
+        }
+        catch (NotebookFileException e)
+        {
+            Console.Error.WriteLine(e.Message);
+            return BadUsage;
+        }
     }
 
     private static List<NotebookRun> Find(RunOptions options)

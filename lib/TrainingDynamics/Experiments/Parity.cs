@@ -157,6 +157,9 @@ public sealed class Parity : IDisposable
     /// <summary>The digit's own name: right in parity, and in line with what the network knows of digits.</summary>
     public static double[] TrueDigit(long digit) => OneOf(digit);
 
+    /// <summary>Another digit of the same parity, one for each: right, as far as <see cref="TrueDigit"/>, and at odds with what the network knows of digits.</summary>
+    public static double[] WrongDigit(long digit) => OneOf((digit + 2) % 10);
+
     /// <summary>SFT-2's answers with 98 %, the others sharing the rest: a far target that a reverse KL can be taken to.</summary>
     public static double[] Far(long digit) => [.. Sft2(digit).Select(q => (0.98 * q) + (0.02 / 10))];
 
@@ -187,8 +190,8 @@ public sealed class Parity : IDisposable
         return runs;
     }
 
-    /// <summary>Batches of old images that the base did not learn from, for replay.</summary>
-    public IBatches OldImages(ReplicaRandom random, int batch = 32) => new Minibatches(_oldTrain.Slice(_settings.PretrainImages, _settings.FineTuneImages), batch, random);
+    /// <summary>Batches of the old images that the base learned from, for replay.</summary>
+    public IBatches OldImages(ReplicaRandom random, int batch = 32) => new Minibatches(_oldTrain.Slice(0, _settings.PretrainImages), batch, random);
 
     /// <summary>New images dressed as the old task (their bit turned), for learning without forgetting.</summary>
     public Tensor DressedAsOld(int count = 200) => Inputs(WithBit(Unbitten(_newTrain.Slice(_settings.PretrainImages, count)), -1));

@@ -16,7 +16,7 @@ namespace TrainingDynamics.Experiments;
 /// <param name="Base">Which base it started from.</param>
 /// <param name="Rate">The learning rate.</param>
 /// <param name="Step">Steps.</param>
-/// <param name="New">Chance that a sampled answer to the new task is right.</param>
+/// <param name="New">Chance that a sampled answer to the new task is right, nearly without sampling noise.</param>
 /// <param name="Old">Chance that a sampled answer to an old task is right, exactly, mean over the old tasks.</param>
 /// <param name="OldByTask">The same by task: copy, reverse, plus one, swap.</param>
 /// <param name="Forward">KL(π₀‖π) on the new task per answer, nats: exact by position along answers drawn from π₀.</param>
@@ -77,7 +77,7 @@ public sealed class ParitySequences : IDisposable
 
     /// <summary>Trains bases from nothing, all tasks in equal parts, and gives their weights as float32 bytes: what <see cref="Load"/> reads.</summary>
     /// <param name="seeds">One base each.</param>
-    /// <param name="steps">Steps of AdamW at 1e-3 with a cosine to 0.</param>
+    /// <param name="steps">Steps of AdamW at 3e-3 with a cosine to 0, after 100 of warmup.</param>
     /// <param name="batch">Prompts a step.</param>
     /// <param name="progress">Told how far it is.</param>
     public static byte[] Pretrain(IReadOnlyList<long> seeds, int steps = 3000, int batch = 100, IProgress<Progress>? progress = null)
@@ -99,7 +99,7 @@ public sealed class ParitySequences : IDisposable
         using var random = new ReplicaRandom(_seeds);
         using var model = new Transformer(Shape, random);
         model.Weights.copy_(_bases);
-        return Look(model, new Sweep<double>([0], _seeds), "base", 0, random);
+        return Look(model, new Sweep<double>([0], _seeds), "base", 0);
     }
 
     /// <summary>Fine-tunes every base at every rate, in one graph.</summary>
@@ -124,19 +124,21 @@ public sealed class ParitySequences : IDisposable
         using var task = new Sequences(model, objective, target, random, prompts);
         var at = (checkpoints ?? [steps]).ToHashSet();
         var runs = new List<SequenceRun>();
-        Training.Run(task, adam, steps, o => runs.AddRange(Look(model, sweep, name ?? objective.Name, o.Step, random)), when: at.Contains);
+        Training.Run(task, adam, steps, o => runs.AddRange(Look(model, sweep, name ?? objective.Name, o.Step)), when: at.Contains);
         return runs;
     }
 
-    private IReadOnlyList<SequenceRun> Look(Transformer model, Sweep<double> sweep, string method, int step, ReplicaRandom random)
+    private IReadOnlyList<SequenceRun> Look(Transformer model, Sweep<double> sweep, string method, int step)
     {
+        // Its own draws, the same at every look: looking changes no run, and what is compared is drawn alike.
+        using var random = new ReplicaRandom(sweep.Seeds.Select(seed => seed + 1000).ToArray());
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
         var (replicas, start) = (model.Weights.shape[0], _bases.repeat(sweep.Settings.Count, 1));
         var old = TokenLog(model, model.Weights, _oldPrompts, _oldAnswers).sum(-1).exp();                                // (replica, task·prompt)
         var byTask = old.reshape(replicas, OldTasks, -1).mean([2]).ToDoubles().Chunk(OldTasks).ToArray();
         var prompts = _newPrompts.expand(replicas, -1, -1);
-        var news = Right(prompts, Sample(model, model.Weights, prompts, random)).mean([1]).ToDoubles();
+        var news = Success(model, model.Weights, prompts, random).mean([1]).ToDoubles();
         var drawn = Sample(model, start, prompts, random);
         var (p0, p) = (PositionLog(model, start, prompts, drawn), PositionLog(model, model.Weights, prompts, drawn));
         var forward = (p0.exp() * (p0 - p)).sum([-1, -2]).mean([1]).ToDoubles();
@@ -195,6 +197,30 @@ public sealed class ParitySequences : IDisposable
         return tokens.narrow(-1, Prompt, Length).MoveToOuterDisposeScope();
     }
 
+    /// <summary>
+    /// The chance that a sampled answer is right, (replica, prompt), unbiased and with little noise: each token is drawn among those of the
+    /// right parity, and the masses that these have are multiplied.
+    /// </summary>
+    private static Tensor Success(Model model, Tensor weights, Tensor prompts, ReplicaRandom random)
+    {
+        using var scope = NewDisposeScope();
+        using var quiet = no_grad();
+        var (tokens, success) = (prompts, ones(weights.shape[0], prompts.shape[1], dtype: weights.dtype));
+        for (var position = 0; position < Length; position++)
+        {
+            var scores = model.Forward(weights, tokens);
+            var probability = scores.reshape(scores.shape[0], tokens.shape[1], tokens.shape[2], -1).select(2, tokens.shape[2] - 1).softmax(-1);
+            var answers = arange(probability.shape[^1]);
+            var right = (answers < 10) & (answers - prompts.select(-1, 1 + position).unsqueeze(-1)).remainder(2).eq(0);
+            var cumulative = (probability * right).cumsum(-1);
+            var mass = cumulative.narrow(-1, -1, 1);
+            success = success * mass.squeeze(-1);
+            var u = random.Uniform([tokens.shape[1], 1], probability.dtype) * mass;
+            tokens = cat([tokens, (u >= cumulative).to(ScalarType.Int64).sum(-1, keepdim: true).clamp_max(9)], -1);
+        }
+        return success.MoveToOuterDisposeScope();
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -244,7 +270,8 @@ public sealed class ParitySequences : IDisposable
                     LogPolicy = Axis(Of(log)),
                     LogBase = Axis(Of(baseLog)),
                     LogSource = source is { FromTarget: false, Refresh: 1 } ? Axis(Of(log)).detach() : Axis(sourceLog),
-                    LogTarget = zeros_like(Axis(Of(baseLog))),
+                    LogTarget = full_like(Axis(Of(baseLog)), double.NaN),
+                    Enumerated = false,
                     Mass = source.FromTarget ? mass.repeat_interleave(Length, -1) : mass,
                     Reward = source.FromTarget ? right.repeat_interleave(Length, -1) : right,
                     Divergence = forward => Grouped((forward ? baseLog.exp() * (baseLog - log) : log.exp() * (log - baseLog)).sum([-1, -2])).mean([-1]),

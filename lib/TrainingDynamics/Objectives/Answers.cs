@@ -20,7 +20,7 @@ public sealed record Answers
     /// <summary>log q(a|x) of the target or teacher; −∞ where it gives nothing.</summary>
     public required Tensor LogTarget { get; init; }
 
-    /// <summary>m(a|x) ≥ 0: the share of the source's draws that fell on this answer, or its exact probability; sums to 1 over the answers.</summary>
+    /// <summary>m(a|x) ≥ 0: the share of the source's draws that fell on this answer, or its exact probability; sums to 1 over the answers (over each position's, where sequences are weighed token by token).</summary>
     public required Tensor Mass { get; init; }
 
     /// <summary>r(x, a), finite; positive is correct.</summary>
@@ -28,9 +28,12 @@ public sealed record Answers
 
     /// <summary>
     /// KL between policy and base, (replica, prompt), as a function of the direction (true: forward, KL(π₀‖π)). Exact by default,
-    /// over the whole answer set; sequences sum their positions' exact divergences along the answers drawn.
+    /// over the whole answer set; sequences sum their positions' exact divergences along the answers drawn, a surrogate whose gradient leaves out that the draws depend on π.
     /// </summary>
     public Func<bool, Tensor>? Divergence { get; init; }
+
+    /// <summary>Whether the last axis is the whole answer set.</summary>
+    public bool Enumerated { get; init; } = true;
 
     /// <summary>KL(π₀‖π) (forward) or KL(π‖π₀), (replica, prompt).</summary>
     public Tensor Kl(bool forward) => Divergence is { } given ? given(forward)

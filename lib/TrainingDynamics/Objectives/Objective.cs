@@ -47,6 +47,8 @@ public sealed record Objective(string Name, Source Source, Func<Answers, Tensor>
             // An answer without mass has no weight, whatever ω says of it: ω may be infinite there.
             push = where(answers.Mass > 0, answers.Mass * Weight(answers with { LogPolicy = answers.LogPolicy.detach() }), 0);
         }
+        if (push.isnan().any().item<bool>())
+            throw new ArgumentException($"'{Name}' asks for something that these answers do not have, such as a target's probabilities", nameof(answers));
         var loss = -(push * answers.LogPolicy).sum(-1).mean([1]);
         if (Beta > 0)
             loss = loss + (Beta * answers.Kl(ForwardAnchor).mean([1]));

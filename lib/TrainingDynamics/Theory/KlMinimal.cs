@@ -46,12 +46,14 @@ public static class KlMinimal
     /// </summary>
     /// <remarks>
     /// Ours, from θ̇_i = π_i(1 − J) in S and θ̇_j = −π_j·J outside. Assumes a reward of 0 or 1, exact gradients and small steps; sampling noise and
-    /// momentum leave it. It is not the KL-minimal policy unless S has one arm.
+    /// momentum leave it. It is not the KL-minimal policy unless the right arms have equal odds.
     /// </remarks>
     /// <exception cref="ArgumentException">J is not in [P₀, 1), or the base is no distribution or has no mass on S.</exception>
     public static double[] VanillaPolicyGradient(IReadOnlyList<double> basePolicy, IReadOnlyList<bool> correct, double success)
     {
         var start = CorrectMass(basePolicy, correct);
+        if (basePolicy.Any(p => p == 0))
+            throw new ArgumentException("the base has an answer without mass; a softmax has none such", nameof(basePolicy));
         if (!(success >= start && success < 1))
             throw new ArgumentException($"{nameof(success)} is {success}, allowed is a number in [{start}, 1): the flow starts there and never arrives", nameof(success));
         double[] right = [.. basePolicy.Where((_, a) => correct[a]).Select(p => 1 / p)], wrong = [.. basePolicy.Where((_, a) => !correct[a]).Select(p => 1 / p)];
