@@ -6,17 +6,18 @@ using System.Text.RegularExpressions;
 namespace NotebookHost;
 
 /// <summary>A still picture of a figure.</summary>
-/// <param name="MimeType">image/svg+xml or image/png.</param>
-/// <param name="Data">The SVG's text, or the PNG in base64.</param>
+/// <param name="MimeType">image/png or image/jpeg.</param>
+/// <param name="Data">In base64.</param>
 internal sealed record Picture(string MimeType, string Data);
 
 /// <summary>
 /// Still pictures of interactive figures, drawn by plotly.js itself in a headless Chromium that is installed: for readers who see no
-/// scripts, GitHub's page among them. Deterministic: what plotly.js names at random is numbered instead.
+/// scripts, GitHub's page among them. PNG or JPEG, whichever is smaller, and not SVG: Jupyter's nbconvert takes the inside out of an
+/// SVG, for safety.
 /// </summary>
 internal static partial class Pictures
 {
-    private const int Width = 900;
+    private const int Width = 720;
 
     private static readonly string[] Browsers = OperatingSystem.IsWindows()
         ? [@"C:\Program Files\Google\Chrome\Application\chrome.exe", @"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe"]
@@ -31,7 +32,7 @@ internal static partial class Pictures
         .FirstOrDefault(File.Exists)
         ?? throw new NotebookFileException("pictures are drawn by Chromium or Chrome, and none was found: install one (Debian: apt-get install chromium), or name it in the environment variable CHROME");
 
-    /// <summary>Draws each HTML fragment that holds a plotly.js figure; null for one that drew nothing.</summary>
+    /// <summary>Draws each HTML fragment that holds a plotly.js figure, as a picture; null for one that drew nothing.</summary>
     /// <param name="fragments">In the order of the notebook: plotly.js comes with the first.</param>
     /// <param name="browser">From <see cref="Browser"/>.</param>
     public static async Task<Picture?[]> DrawAsync(IReadOnlyList<string> fragments, string browser)
@@ -52,7 +53,7 @@ internal static partial class Pictures
                     var plot = shot.querySelector('.js-plotly-plot');
                     if (!plot) { drawn.push(null); continue; }
                     var size = { width: {{Width}}, height: plot.layout.height || 450, imageDataOnly: true };
-                    drawn.push({ svg: await Plotly.toImage(plot, Object.assign({ format: 'svg' }, size)), png: await Plotly.toImage(plot, Object.assign({ format: 'png' }, size)) });
+                    drawn.push({ png: await Plotly.toImage(plot, Object.assign({ format: 'png' }, size)), jpeg: await Plotly.toImage(plot, Object.assign({ format: 'jpeg' }, size)) });
                   }
                   document.body.innerHTML = '<pre id="drawn"></pre>';
                   document.getElementById('drawn').textContent = btoa(unescape(encodeURIComponent(JSON.stringify(drawn))));
@@ -79,7 +80,7 @@ internal static partial class Pictures
             if (!result.Success)
                 throw new NotebookFileException($"{browser} drew no picture within its time");
             var drawn = (JsonArray)JsonNode.Parse(Encoding.UTF8.GetString(Convert.FromBase64String(result.Groups[1].Value)))!;
-            return [.. drawn.Select(d => d is null ? null : Smaller(Numbered((string)d["svg"]!), (string)d["png"]!))];
+            return [.. drawn.Select(d => d is null ? null : Smaller((string)d["png"]!, (string)d["jpeg"]!))];
         }
         finally
         {
@@ -94,24 +95,8 @@ internal static partial class Pictures
         }
     }
 
-    private static Picture Smaller(string svg, string png) => svg.Length <= png.Length ? new Picture("image/svg+xml", svg) : new Picture("image/png", png);
-
-    /// <summary>plotly.js names clip paths and the like at random: numbered in the order they appear.</summary>
-    internal static string Numbered(string svg)
-    {
-        var names = new Dictionary<string, string>();
-        svg = TracePattern().Replace(svg, "trace");
-        foreach (Match id in IdPattern().Matches(svg))
-            names.TryAdd(id.Groups[1].Value, $"i{names.Count}");
-        return names.OrderByDescending(n => n.Key.Length).Aggregate(svg, (text, n) => text.Replace($"\"{n.Key}\"", $"\"{n.Value}\"").Replace($"#{n.Key})", $"#{n.Value})").Replace($"#{n.Key}\"", $"#{n.Value}\"").Replace($"#{n.Key}'", $"#{n.Value}'").Replace($"#{n.Key}&quot;", $"#{n.Value}&quot;"));
-    }
+    private static Picture Smaller(string png, string jpeg) => png.Length <= jpeg.Length ? new Picture("image/png", png) : new Picture("image/jpeg", jpeg);
 
     [GeneratedRegex("<pre id=\"drawn\">([A-Za-z0-9+/=]+)</pre>")]
     private static partial Regex DrawnPattern();
-
-    [GeneratedRegex(" id=\"([^\"]+)\"")]
-    private static partial Regex IdPattern();
-
-    [GeneratedRegex("\\btrace[0-9a-f]{6}\\b")]
-    private static partial Regex TracePattern();
 }

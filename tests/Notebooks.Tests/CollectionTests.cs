@@ -160,7 +160,7 @@ public partial class HygieneTests
     {
         var cells = JsonNode.Parse(File.ReadAllText(Path.Combine(Host.Root, path)))!["cells"]!.AsArray().Where(c => (string?)c!["cell_type"] == "code").ToList();
         var figures = cells.Count(c => Text(c!["source"]).Contains(".Alt(\""));
-        var pictures = cells.SelectMany(c => c!["outputs"]!.AsArray()).Count(o => o!["data"] is JsonObject data && (data.ContainsKey("image/svg+xml") || data.ContainsKey("image/png")) && !data.ContainsKey("text/html"));
+        var pictures = cells.SelectMany(c => c!["outputs"]!.AsArray()).Count(o => o!["data"] is JsonObject data && (data.ContainsKey("image/png") || data.ContainsKey("image/jpeg")) && !data.ContainsKey("text/html"));
         Assert.Equal(figures, pictures);
     }
 
