@@ -154,6 +154,7 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
         };
         foreach (var variable in new[] { "OMP_NUM_THREADS", "MKL_NUM_THREADS" })
             start.Environment.TryAdd(variable, threads.ToString(System.Globalization.CultureInfo.InvariantCulture));     // the user's own setting stays
+        start.Environment.TryAdd(Engine.GarbageCollection.Variable, Engine.GarbageCollection.Budget);
         return Process.Start(start)!;
     }
 

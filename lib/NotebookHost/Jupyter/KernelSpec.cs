@@ -27,6 +27,7 @@ internal static class KernelSpec
             ["display_name"] = taken ? ".NET (C#), NotebookHost" : ".NET (C#)",
             ["language"] = "C#",
             ["interrupt_mode"] = "message",
+            ["env"] = new JsonObject { [Engine.GarbageCollection.Variable] = Engine.GarbageCollection.Budget },
             ["metadata"] = new JsonObject { ["installer"] = Mark },
         };
         var draft = Path.Combine(target, "kernel.json.part");
