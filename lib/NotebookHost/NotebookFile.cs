@@ -11,7 +11,8 @@ public sealed class NotebookFileException(string message, Exception? inner = nul
 /// <param name="IsCode">Code, or prose.</param>
 /// <param name="Source">Its text.</param>
 /// <param name="Language">The language it is marked with, if any.</param>
-internal sealed record NotebookCell(string Id, bool IsCode, string Source, string? Language);
+/// <param name="Outputs">What the file has of its outputs.</param>
+internal sealed record NotebookCell(string Id, bool IsCode, string Source, string? Language, IReadOnlyList<JsonObject> Outputs);
 
 /// <summary>A C# notebook in nbformat 4: read, checked, and written back with outputs.</summary>
 internal sealed class NotebookFile
@@ -80,7 +81,8 @@ internal sealed class NotebookFile
             Unused(ids, (string?)cell?["id"] ?? $"cell-{i + 1}"),
             (string?)cell?["cell_type"] == "code",
             Text(cell?["source"]),
-            (string?)cell?["metadata"]?["polyglot_notebook"]?["kernelName"] ?? (string?)cell?["metadata"]?["dotnet_interactive"]?["language"]))]);
+            (string?)cell?["metadata"]?["polyglot_notebook"]?["kernelName"] ?? (string?)cell?["metadata"]?["dotnet_interactive"]?["language"],
+            [.. (cell?["outputs"] as JsonArray ?? []).OfType<JsonObject>()]))]);
     }
 
     /// <summary>The id, or with a suffix where it is taken: nbformat before 4.5 has no ids, and they may repeat by mistake.</summary>

@@ -15,6 +15,9 @@ jobs.Validators.Add(r => { if (r.Tokens.Count > 0 && r.GetValueOrDefault<int>() 
 timeout.Validators.Add(r => { if (r.Tokens.Count > 0 && !(r.GetValueOrDefault<double>() is > 0 and <= 1e6)) r.AddError($"--timeout is {r.GetValueOrDefault<double>()}, allowed are more than 0 and at most 1,000,000 seconds"); });
 
 var run = new Command("run", "Run notebooks, each in a process of its own, and write what came of them (the default).") { paths, jobs, output, timeout, failFast, filter, inPlace };
+var from = new Option<string?>("--from") { Description = "Make the site of the folder that an earlier run left, instead of running the notebooks." };
+var site = new Option<string>("--site") { Description = "Where the site goes; what is there is replaced.", DefaultValueFactory = _ => Path.Combine("artifacts", "gallery") };
+var gallery = new Command("gallery", "Run notebooks and make a site of them that needs no network: an index, a scoreboard of all claims, a page for each notebook.") { paths, jobs, output, timeout, failFast, filter, from, site };
 var strip = new Command("strip", "Take the saved outputs out of notebooks.") { paths };
 var saved = new Command("saved", "Say whose saved outputs are not those of its cells and its library (exit status 1 if any).") { paths };
 var doctor = new Command("doctor", "Try all that a run needs and say what is missing.");
@@ -28,15 +31,14 @@ var kernel = new Command("kernel", "A Jupyter kernel for the same notebooks.") {
 
 var root = new RootCommand("Runs C# notebooks. Exit status: 0 all cells and claims held; 1 one did not; 2 bad usage, or a path that is no notebook; 130 interrupted.")
 {
-    paths, jobs, output, timeout, failFast, filter, inPlace, run, strip, saved, doctor, kernel, worker, library,
+    paths, jobs, output, timeout, failFast, filter, inPlace, run, gallery, strip, saved, doctor, kernel, worker, library,
 };
 
+RunOptions Asked(ParseResult parsed, bool save)
+    => new(parsed.GetValue(paths)!, parsed.GetValue(jobs), parsed.GetValue(output)!, TimeSpan.FromSeconds(parsed.GetValue(timeout)), parsed.GetValue(failFast), parsed.GetValue(filter), save);
 foreach (var command in new Command[] { root, run })
-{
-    command.SetAction((parsed, cancellation) => Runner.RunAsync(
-        new RunOptions(parsed.GetValue(paths)!, parsed.GetValue(jobs), parsed.GetValue(output)!, TimeSpan.FromSeconds(parsed.GetValue(timeout)), parsed.GetValue(failFast), parsed.GetValue(filter), parsed.GetValue(inPlace)),
-        cancellation));
-}
+    command.SetAction((parsed, cancellation) => Runner.RunAsync(Asked(parsed, parsed.GetValue(inPlace)), cancellation));
+gallery.SetAction((parsed, cancellation) => Runner.GalleryAsync(Asked(parsed, save: false), parsed.GetValue(from), parsed.GetValue(site)!, cancellation));
 doctor.SetAction((_, _) => Doctor.Examine(defaultNotebooks));
 foreach (var (command, act) in new[] { (strip, (Func<RunOptions, int>)Runner.Strip), (saved, Runner.Saved) })
     command.SetAction(parsed => act(new RunOptions(parsed.GetValue(paths)!, 1, Path.Combine("artifacts", "run"), TimeSpan.Zero, false, null)));

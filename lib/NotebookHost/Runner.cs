@@ -1,3 +1,5 @@
+using NotebookHost.Pages;
+
 namespace NotebookHost;
 
 /// <summary>What <c>run</c> is asked to do.</summary>
@@ -73,6 +75,25 @@ internal static class Runner
         }
         Console.WriteLine(report.Summary());
         return report.Finished == runs.Count && report.AllPassed ? Passed : Failed;
+    }
+
+    /// <summary>Runs all, unless there is a run already, and makes the site of it.</summary>
+    public static async Task<int> GalleryAsync(RunOptions options, string? from, string site, CancellationToken interrupted)
+    {
+        var status = from is null ? await RunAsync(options, interrupted) : Passed;
+        if (status is BadUsage or Interrupted)
+            return status;
+        try
+        {
+            var count = Gallery.Build(from ?? options.Output, site, Directory.GetCurrentDirectory());
+            Console.WriteLine($"the gallery, {count} notebooks: {Path.GetFullPath(Path.Combine(site, "index.html"))}");
+            return status;
+        }
+        catch (NotebookFileException e)
+        {
+            Console.Error.WriteLine(e.Message);
+            return BadUsage;
+        }
     }
 
     /// <summary>Takes the outputs out of notebooks.</summary>

@@ -8,28 +8,8 @@ internal static class Jupyter
     public const string Python = "/usr/bin/python3";
 
     /// <summary>Runs one of the scripts in this project's Jupyter folder against the kernel, registered in a folder of its own.</summary>
-    public static async Task<(int Status, string Output)> RunAsync(string script, string data, params IEnumerable<string> arguments)
-    {
-        var folder = Path.Combine(Host.Root, "tests", "NotebookHost.Tests", "Jupyter");
-        using var process = Process.Start(new ProcessStartInfo(Python, [Path.Combine(folder, script), .. arguments])
-        {
-            WorkingDirectory = data,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            Environment = { ["JUPYTER_DATA_DIR"] = data, ["OMP_NUM_THREADS"] = "1", ["MKL_NUM_THREADS"] = "1" },
-        })!;
-        var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(30));
-        try
-        {
-            await process.WaitForExitAsync(limit.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            process.Kill(entireProcessTree: true);
-        }
-        return (process.ExitCode, await output + await error);
-    }
+    public static Task<(int Status, string Output)> RunAsync(string script, string data, params IEnumerable<string> arguments)
+        => Script.RunAsync(Python, data, [new("JUPYTER_DATA_DIR", data), new("OMP_NUM_THREADS", "1"), new("MKL_NUM_THREADS", "1")], [Path.Combine(Host.Root, "tests", "NotebookHost.Tests", "Jupyter", script), .. arguments]);
 
     /// <summary>Registers the kernel under <paramref name="data"/>.</summary>
     public static async Task<string> InstallAsync(string data, string command = "install")

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
@@ -21,9 +22,54 @@ public sealed class JupyterTests : HostTest
         Assert.SkipUnless(OperatingSystem.IsLinux(), "it looks into /proc");
         await Jupyter.RequireAsync("jupyter_client", "zmq");
         await Jupyter.InstallAsync(Folder);
-        var (_, output) = await Jupyter.RunAsync("cases.py", Folder);
-        Assert.DoesNotContain("FAILED", output);
-        Assert.True(output.Split("\nok ").Length >= 20, output);
+        Script.AssertAllOk(await Jupyter.RunAsync("cases.py", Folder), checks: 20);
+    }
+
+    [Fact]
+    public async Task JupytersOwnPageRunsInterruptsAndCompletes()
+    {
+        Browser.Require();
+        await Jupyter.RequireAsync("notebook");
+        await Jupyter.InstallAsync(Folder);
+        Write("n.ipynb", "var kept = 41; display(HTML(\"<b>x</b>\")); kept", "while (true) { }", "kept + 1");
+        var port = FreePort();
+        const string token = "for-this-test";
+        using var server = Process.Start(new ProcessStartInfo(Jupyter.Python, ["-m", "notebook", "--no-browser", "--ip=127.0.0.1", $"--port={port}", "--port-retries=0", "--allow-root", $"--NotebookApp.token={token}"])
+        {
+            WorkingDirectory = Folder,
+            Environment = { ["JUPYTER_DATA_DIR"] = Folder, ["JUPYTER_CONFIG_DIR"] = Path.Combine(Folder, "config"), ["JUPYTER_RUNTIME_DIR"] = Path.Combine(Folder, "runtime") },
+            RedirectStandardError = true,
+        })!;
+        var log = server.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        try
+        {
+            using var client = new HttpClient();
+            for (var i = 0; i < 600; i++, await Task.Delay(100, TestContext.Current.CancellationToken))
+            {
+                try
+                {
+                    await client.GetAsync($"http://127.0.0.1:{port}/api?token={token}", TestContext.Current.CancellationToken);
+                    break;
+                }
+                catch (HttpRequestException) when (!server.HasExited)
+                {
+                }
+            }
+            Script.AssertAllOk(await Browser.RunAsync("jupyter.cjs", $"http://127.0.0.1:{port}/?token={token}", "n.ipynb"), checks: 6);
+        }
+        finally
+        {
+            server.Kill(entireProcessTree: true);
+            await server.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
+        Assert.Contains("Kernel interrupted", await log);
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     [Fact]
@@ -50,12 +96,6 @@ public sealed class JupyterTests : HostTest
     [Fact]
     public async Task AConnectionThatCannotBeUsedIsToldInALine()
     {
-        static int FreePort()
-        {
-            using var listener = new TcpListener(IPAddress.Loopback, 0);
-            listener.Start();
-            return ((IPEndPoint)listener.LocalEndpoint).Port;
-        }
         var ports = Enumerable.Range(0, 5).Select(_ => FreePort()).ToArray();
         JsonObject Good() => new() { ["transport"] = "tcp", ["ip"] = "127.0.0.1", ["signature_scheme"] = "hmac-sha256", ["key"] = "k", ["shell_port"] = ports[0], ["control_port"] = ports[1], ["iopub_port"] = ports[2], ["stdin_port"] = ports[3], ["hb_port"] = ports[4] };
         async Task Refused(JsonObject? connection, string why)

@@ -1,3 +1,5 @@
+using NotebookHost.Pages;
+
 namespace NotebookHost.Tests;
 
 public class PageTests

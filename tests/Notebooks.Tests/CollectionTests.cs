@@ -87,6 +87,16 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
     }
 
     [Fact]
+    public async Task TheGalleryHoldsInARealBrowser()
+    {
+        Browser.Require();
+        var site = Path.Combine(run.Folder, "gallery");
+        var (status, output, error) = await Host.RunAsync(Host.Root, "gallery", "--from", run.Folder, "--site", site);
+        Assert.True(status == 0, output + error);
+        Script.AssertAllOk(await Browser.RunAsync("gallery.cjs", site), checks: 22);
+    }
+
+    [Fact]
     public Task ExecutedNotebooksAreValid() => Validation.AssertValid([.. Files.Select(f => Path.Combine(run.Folder, f))]);
 
     [GeneratedRegex("<script data-once=\"plotly\">")]

@@ -5,7 +5,7 @@ using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Markdig;
 
-namespace NotebookHost;
+namespace NotebookHost.Pages;
 
 /// <summary>All notebooks of a run as one page that needs no network.</summary>
 internal static partial class Page
@@ -17,7 +17,7 @@ internal static partial class Page
         var page = new StringBuilder($"""
             <!DOCTYPE html>
             <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>{runs.Count} executed notebooks</title><style>{Css()}</style></head><body><main>
+            <title>{runs.Count} executed notebooks</title><style>{Resource("Page.css")}</style></head><body><main>
 
             """);
         page.Append("<nav aria-label=\"notebooks\"><table><thead><tr><th scope=\"col\">notebook</th><th scope=\"col\">status</th><th scope=\"col\">claims</th><th scope=\"col\">seconds</th></tr></thead><tbody>");
@@ -66,7 +66,8 @@ internal static partial class Page
         return html.Append("</section>\n").ToString();
     }
 
-    private static string Output(JsonObject output)
+    /// <summary>An output as HTML, in the richest form that it has.</summary>
+    internal static string Output(JsonObject output)
     {
         switch ((string?)output["output_type"])
         {
@@ -80,8 +81,11 @@ internal static partial class Page
                     return NotebookFile.Text(html);
                 if (data["image/svg+xml"] is { } svg)
                     return NotebookFile.Text(svg);
-                if (data["image/png"] is { } png)
-                    return $"<img alt=\"\" src=\"data:image/png;base64,{NotebookFile.Text(png)}\">";
+                foreach (var type in (string[])["image/png", "image/jpeg"])
+                {
+                    if (data[type] is { } image)
+                        return $"<img alt=\"{Encode(NotebookFile.Text(data["text/plain"]))}\" src=\"data:{type};base64,{NotebookFile.Text(image)}\">";
+                }
                 if (data["text/markdown"] is { } markdown)
                     return Prose(NotebookFile.Text(markdown));
                 return $"<pre>{Encode(NotebookFile.Text(data["text/plain"]))}</pre>";
@@ -100,11 +104,12 @@ internal static partial class Page
 
     private static string Anchor(NotebookRun run) => "notebook-" + string.Concat(run.Name.Select(c => char.IsAsciiLetterOrDigit(c) ? c : '-'));
 
-    private static string Encode(string text) => WebUtility.HtmlEncode(text);
+    internal static string Encode(string text) => WebUtility.HtmlEncode(text);
 
-    private static string Css()
+    /// <summary>A text that comes with the host: a style sheet, a script.</summary>
+    internal static string Resource(string name)
     {
-        using var reader = new StreamReader(typeof(Page).Assembly.GetManifestResourceStream("NotebookHost.Page.css")!);
+        using var reader = new StreamReader(typeof(Page).Assembly.GetManifestResourceStream("NotebookHost.Pages." + name)!);
         return reader.ReadToEnd();
     }
 

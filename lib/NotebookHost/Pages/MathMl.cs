@@ -1,7 +1,7 @@
 using System.Net;
 using System.Text;
 
-namespace NotebookHost;
+namespace NotebookHost.Pages;
 
 /// <summary>
 /// The TeX of the notebooks' formulas as MathML, which browsers draw without a script: letters, numbers, operators, ^ and _,

@@ -1,0 +1,14 @@
+// What the scripts beside this one share: a headless Chromium, and one line of output a check.
+const { existsSync } = require('fs');
+const { chromium } = require('playwright-core');
+
+const path = [process.env.CHROME, '/usr/bin/chromium', '/usr/bin/google-chrome'].find(p => p && existsSync(p));
+
+exports.open = () => chromium.launch({
+  executablePath: path,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+});
+
+exports.check = (name, holds, told) => console.log((holds ? 'ok ' : 'FAILED ') + name + (holds ? '' : ': ' + JSON.stringify(told)));
+
+exports.main = act => act().catch(problem => { console.log('FAILED ' + problem.stack); process.exitCode = 1; });

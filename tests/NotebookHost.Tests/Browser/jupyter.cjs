@@ -1,0 +1,39 @@
+// node jupyter.cjs ADDRESS NOTEBOOK: opens a notebook in Jupyter's own page, runs it, interrupts a loop, and runs on.
+// The notebook's cells: a number, an endless loop, and the number again.
+const { open, check, main } = require('./browser.cjs');
+
+const [address, notebook] = process.argv.slice(2);
+
+main(async () => {
+  const browser = await open();
+  const page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
+  const url = new URL(address);
+  url.pathname = '/notebooks/' + notebook;
+  await page.goto(url.href);
+  // The page's own word for a kernel that is there and idle.
+  await page.waitForSelector('#kernel_indicator_icon.kernel_idle_icon', { state: 'attached', timeout: 120000 });
+  check('the page shows the kernel by its name', (await page.textContent('#kernel_indicator')).includes('.NET (C#)'), await page.textContent('#kernel_indicator'));
+  const cell = n => page.locator('.code_cell').nth(n);
+  const run = async n => { await cell(n).locator('.CodeMirror').click(); await page.keyboard.press('Control+Enter'); };
+  await run(0);
+  await cell(0).locator('.output_result').waitFor({ timeout: 120000 });
+  check('a cell runs and shows its value', (await cell(0).locator('.output_result').innerText()).includes('41'), await cell(0).innerText());
+  check('a picture is drawn', await cell(0).locator('.output_html b').count() === 1, await cell(0).innerHTML());
+  await run(1);
+  await page.waitForSelector('#kernel_indicator_icon.kernel_busy_icon', { state: 'attached', timeout: 60000 });
+  await page.waitForTimeout(1500);
+  await page.click('button[data-jupyter-action="jupyter-notebook:interrupt-kernel"]');
+  await cell(1).locator('.output_error').waitFor({ timeout: 60000 });
+  check('its button interrupts a loop', (await cell(1).locator('.output_error').innerText()).includes('Interrupted'), await cell(1).innerText());
+  await run(2);
+  await cell(2).locator('.output_result').waitFor({ timeout: 60000 });
+  check('and the state is kept', (await cell(2).locator('.output_result').innerText()).includes('42'), await cell(2).innerText());
+  await cell(2).locator('.CodeMirror').click();
+  await page.keyboard.press('Control+End');
+  await page.keyboard.press('Enter');
+  await page.keyboard.type('Consol');
+  await page.keyboard.press('Tab');
+  check('Tab completes', await page.waitForFunction(() => document.querySelector('.completions') !== null || Array.from(document.querySelectorAll('.CodeMirror')).some(c => c.CodeMirror.getValue().includes('Console')), null, { timeout: 30000 }).then(() => true, () => false));
+  if (process.argv[4]) await page.screenshot({ path: process.argv[4] });
+  await browser.close();
+});

@@ -1,0 +1,55 @@
+namespace NotebookHost.Tests;
+
+public sealed class GalleryTests : HostTest
+{
+    private Task<(int Status, string Output, string Error)> Gallery(params string[] arguments) => Host.RunAsync(Folder, ["gallery", .. arguments]);
+
+    private string Site(string file) => File.ReadAllText(Path.Combine(Folder, "site", file));
+
+    [Fact]
+    public async Task ASiteIsMadeOfARunAndMadeAnew()
+    {
+        File.WriteAllText(Path.Combine(Folder, "README.md"), "# A collection\n\nWhat it *is*.\n");
+        Directory.CreateDirectory(Path.Combine(Folder, "a-track"));
+        Write("a-track/one.ipynb", "var s = \"text\"; // <tag>", "\"shown\"");
+        Write("a-track/two.ipynb", "throw new Exception(\"no & no\");");
+        var (status, output, _) = await Gallery("a-track", "--output", "out", "--site", "site");
+        Assert.Equal(1, status);                                                           // a notebook failed, and the site says so
+        Assert.Contains("2 notebooks", output);
+        Assert.Contains("<h1>A collection</h1>", Site("index.html"));
+        Assert.Contains("What it <em>is</em>", Site("index.html"));
+        Assert.Contains("<h2>A track</h2>", Site("index.html"));
+        Assert.Contains("<span class=\"string\">&quot;text&quot;</span>", Site("a-track/one.html"));
+        Assert.Contains("&lt;tag&gt;", Site("a-track/one.html"));
+        Assert.Contains("shown", Site("a-track/one.html"));
+        Assert.Contains("no &amp; no", Site("a-track/two.html"));
+        File.WriteAllText(Path.Combine(Folder, "site", "old.html"), "of before");
+        Assert.Equal(0, (await Gallery("--from", "out", "--site", "site")).Status);
+        Assert.False(File.Exists(Path.Combine(Folder, "site", "old.html")));
+    }
+
+    [Fact]
+    public async Task WhatIsNoRunOrNoSiteIsSaidAndNothingIsLost()
+    {
+        async Task Refused(string why, params string[] arguments)
+        {
+            var (status, _, error) = await Gallery(arguments);
+            Assert.Equal(2, status);
+            Assert.Contains(why, error);
+            Assert.Single(error.Trim().Split('\n'));
+        }
+        Directory.CreateDirectory(Path.Combine(Folder, "empty"));
+        await Refused("has no report.json", "--from", "empty");
+        File.WriteAllText(Path.Combine(Folder, "empty", "report.json"), "{\"version\":1,");
+        await Refused("is damaged (line 1)", "--from", "empty");
+        File.WriteAllText(Path.Combine(Folder, "empty", "report.json"), "{\"version\":2,\"notebooks\":[]}");
+        await Refused("no report of version 1", "--from", "empty");
+        Write("n.ipynb", "1");
+        await Run("n.ipynb");
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(Folder, "mine")).FullName, "letter.txt"), "dear");
+        await Refused("other things in it", "--from", "out", "--site", "mine");
+        Assert.Equal("dear", File.ReadAllText(Path.Combine(Folder, "mine", "letter.txt")));
+        File.Delete(Path.Combine(Folder, "out", "n.ipynb"));
+        await Refused("n.ipynb is not there", "--from", "out", "--site", "site");
+    }
+}
