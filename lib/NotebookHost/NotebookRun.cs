@@ -46,6 +46,9 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
 
     public int CellsDone => Cells.Values.Count(c => c.Status != "skipped");
 
+    /// <summary>How far the running cell is, where it says so: a fraction, and a line.</summary>
+    public (double Fraction, string Text)? Progress { get; private set; }
+
     /// <summary>Why it is not passed, in a line.</summary>
     public string? Problem { get; private set; }
 
@@ -94,10 +97,18 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
                 case "started":
                     _current = Cells[(string)message["cell"]!];
                     _current.Started = true;
+                    Progress = null;
                     watch.Change(cellTimeout, Timeout.InfiniteTimeSpan);
                     break;
                 case "output":
-                    AddOutput((JsonObject)message["output"]!);
+                    var output = (JsonObject)message["output"]!;
+                    // How far a cell is concerns who waits for it; no file keeps it.
+                    if (output["data"]?["application/vnd.notebook.progress+json"] is JsonObject progress)
+                    {
+                        Progress = ((double?)progress["fraction"] ?? 0, (string?)progress["text"] ?? "");
+                        break;
+                    }
+                    AddOutput(output);
                     continue;
                 case "finished":
                     watch.Change(Timeout.Infinite, Timeout.Infinite);

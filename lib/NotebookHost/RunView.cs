@@ -47,8 +47,8 @@ internal abstract class RunView
         {
             lock (_tasks)
             {
-                _tasks[run].Value = run.CellsDone;
-                _tasks[run].Description = Label(run, $" [grey]{run.CellsStarted}/{run.Cells.Count}[/]");
+                _tasks[run].Value = run.CellsDone + (run.Progress?.Fraction ?? 0);
+                _tasks[run].Description = Label(run, $" [grey]{run.CellsStarted}/{run.Cells.Count}{(run.Progress is { } p ? " " + p.Text.EscapeMarkup() : "")}[/]");
                 all.Value = _tasks.Keys.Sum(r => r.CellsDone);
             }
         }
@@ -69,19 +69,27 @@ internal abstract class RunView
 
     private sealed class Lines(int count) : RunView
     {
+        private static readonly TimeSpan Now = TimeSpan.FromSeconds(2);
         private readonly System.Diagnostics.Stopwatch _clock = System.Diagnostics.Stopwatch.StartNew();
         private readonly Lock _gate = new();
+        private readonly Dictionary<NotebookRun, (int Cell, TimeSpan At)> _said = [];
         private int _finished;
 
         public override void Started(NotebookRun run) => Say($"{run.Name}: started, {run.Cells.Count} cells");
 
         public override void Changed(NotebookRun run)
         {
-            if (run.CellsStarted > run.CellsDone && run.Status == "running")
+            if (run.CellsStarted <= run.CellsDone || run.Status != "running")
+                return;
+            // A line a cell, and now and then one of a long cell.
+            lock (_gate)
             {
-                var left = run.CellsDone == 0 ? "" : $", about {run.Seconds / run.CellsDone * (run.Cells.Count - run.CellsDone):0} s left";
-                Say($"{run.Name}: cell {run.CellsStarted}/{run.Cells.Count}{left}");
+                if (_said.TryGetValue(run, out var said) && said.Cell == run.CellsStarted && (run.Progress is null || _clock.Elapsed - said.At < Now))
+                    return;
+                _said[run] = (run.CellsStarted, _clock.Elapsed);
             }
+            var left = run.CellsDone == 0 ? "" : $", about {run.Seconds / run.CellsDone * (run.Cells.Count - run.CellsDone):0} s left";
+            Say($"{run.Name}: cell {run.CellsStarted}/{run.Cells.Count}{(run.Progress is { } progress ? ": " + progress.Text : left)}");
         }
 
         public override void Finished(NotebookRun run) => Say($"{run.Name}: {Outcome(run)} ({Interlocked.Increment(ref _finished)}/{count})");

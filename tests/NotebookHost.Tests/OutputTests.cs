@@ -50,6 +50,22 @@ public sealed class OutputTests : HostTest
     }
 
     [Fact]
+    public async Task HowFarALongCellIsIsALineOfTheRunAndNotKept()
+    {
+        Write("n.ipynb", """
+            "{\"fraction\":0.1,\"text\":\"1 of 10 steps\"}".DisplayAs("application/vnd.notebook.progress+json");
+            System.Threading.Thread.Sleep(2500);
+            "{\"fraction\":0.2,\"text\":\"2 of 10 steps\"}".DisplayAs("application/vnd.notebook.progress+json");
+            Console.Write("kept");
+            """);
+        var (status, output, _) = await Run("n.ipynb");
+        Assert.Equal(0, status);
+        Assert.Contains("n.ipynb: cell 1/1: 2 of 10 steps", output);
+        var executed = JsonNode.Parse(File.ReadAllText(Path.Combine(Folder, "out", "n.ipynb")))!;
+        Assert.Equal("kept", (string?)Assert.Single(executed["cells"]![0]!["outputs"]!.AsArray())!["text"]![0]);
+    }
+
+    [Fact]
     public async Task TypesAreShownByTheirOwnFormatters()
     {
         var (_, outputs) = await Cells("""

@@ -103,6 +103,23 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
     private static partial Regex OncePattern();
 }
 
+public sealed class ProgressTests : HostTest
+{
+    [Fact]
+    public async Task ALongExperimentShowsHowFarItIs()
+    {
+        Write("n.ipynb", $"""
+            #r "{Path.Combine(Host.Root, "artifacts", "bin", "TrainingDynamics", "TrainingDynamics.dll").Replace('\\', '/')}"
+            using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime;
+            var walk = new RandomWalk(200_000, new ReplicaRandom(1, 2, 3), 1.0);
+            Training.Run(walk, new Sgd(walk.Weights, 0.1), 2000);
+            """);
+        var (status, output, error) = await Run("n.ipynb");
+        Assert.True(status == 0, output + error);
+        Assert.Matches(@"n\.ipynb: cell 1/1: [\d,]+ of 2,000 steps, [\d,]+ a second, \d+ s left", output);
+    }
+}
+
 public partial class HygieneTests
 {
     public static TheoryData<string> Notebooks => [.. CollectionTests.Files];

@@ -82,6 +82,16 @@ public partial class FigureTests
     }
 
     [Fact]
+    public void WhatIsNotFiniteIsLeftOutAndTheNameSaysSo()
+    {
+        var data = Json(Figure.Lines("t", "x", "y").Line("gaps", [1, 2, 3, 4], [1, double.NaN, double.PositiveInfinity, 2])).GetProperty("data");
+        Assert.Equal("gaps (2 of 4 not finite, left out)", data[data.GetArrayLength() - 1].GetProperty("name").GetString());
+        var map = Figure.HeatMap("map", ["c"], ["r1", "r2"], [[1], [double.NaN]], "scale");
+        Assert.Contains("scale (1 of 2 not finite, left out)", map.ToElement());
+        Assert.DoesNotContain("not finite", Figure.Lines("t", "x", "y").Measured(Curve()).ToElement());
+    }
+
+    [Fact]
     public void WhatDoesNotFitIsRefused()
     {
         Assert.Throws<ArgumentException>(() => Figure.Lines("t", "x", "y").Line("l", [1, 2], [1]));

@@ -24,7 +24,7 @@ internal static class Formatter
         var all = value switch
         {
             HtmlContent html => new() { ["text/html"] = html.Content },
-            FormattedText text => new() { [text.MimeType] = text.Value },
+            FormattedText text => new() { [text.MimeType] = AsNotebookHasIt(text.MimeType, text.Value) },
             _ => (value is null ? null : ByConvention(value, wanted)) ?? ByDefault(value),
         };
         if (wanted.Count == 0)
@@ -54,13 +54,16 @@ internal static class Formatter
                     continue;                                                          // formatting may have effects: only what is shown
                 using var writer = new StringWriter(CultureInfo.InvariantCulture);
                 if (Invoke(formatter, value, writer))
-                    bundle[type] = type.EndsWith("json", StringComparison.Ordinal) ? JsonNode.Parse(writer.ToString()) : JsonValue.Create(writer.ToString());
+                    bundle[type] = AsNotebookHasIt(type, writer.ToString());
             }
             if (bundle.Count > 0)
                 return bundle;
         }
         return null;
     }
+
+    /// <summary>JSON as JSON, everything else as a text.</summary>
+    private static JsonNode? AsNotebookHasIt(string type, string text) => type.EndsWith("json", StringComparison.Ordinal) ? JsonNode.Parse(text) : JsonValue.Create(text);
 
     private static bool Invoke(object formatter, object value, TextWriter writer)
     {

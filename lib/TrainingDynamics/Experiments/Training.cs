@@ -34,7 +34,7 @@ public static class Training
     /// <param name="when">Which steps are observed; all by default.</param>
     /// <param name="schedule">What the learning rate is multiplied by at a step; 1 by default.</param>
     /// <param name="decaySchedule">What the decoupled decay is multiplied by at a step, beside the learning rate; 1 by default.</param>
-    /// <param name="progress">Told about every hundredth step.</param>
+    /// <param name="progress">Told about every hundredth step, and the last; a <see cref="ProgressBar"/> by default.</param>
     /// <param name="cancellation">Stops between two steps.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="steps"/> is negative.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
@@ -45,6 +45,7 @@ public static class Training
         if (!ReferenceEquals(optimizer.Weights, task.Weights))
             throw new ArgumentException("the optimizer changes other weights than the task's", nameof(optimizer));
         var divergedAt = new int?[task.Weights.shape[0]];
+        progress ??= new ProgressBar();
         var clock = Stopwatch.StartNew();
         for (var step = 1; step <= steps; step++)
         {
@@ -61,8 +62,8 @@ public static class Training
                 if (!double.IsFinite(value))
                     divergedAt[r] ??= step;
             }
-            if (step % 100 == 0)
-                progress?.Report(new Progress(step, steps, step / clock.Elapsed.TotalSeconds, clock.Elapsed * ((double)(steps - step) / step)));
+            if (step % 100 == 0 || step == steps)
+                progress.Report(new Progress(step, steps, step / clock.Elapsed.TotalSeconds, clock.Elapsed * ((double)(steps - step) / step)));
         }
         return divergedAt;
     }

@@ -40,15 +40,13 @@ public sealed class Figure : IHtml
     {
         if (values.Length != rows.Count || values.Any(row => row.Length != columns.Count))
             throw new ArgumentException($"values are {values.Length} rows of {string.Join("/", values.Select(r => r.Length).Distinct())}, the names are {rows.Count} rows and {columns.Count} columns", nameof(values));
-        var figure = new Figure(title, [new Panel("", "", "", false, false)]);
-        figure.Last.Series.Add(new Series(Mark.HeatMap, scale)
+        return new Figure(title, [new Panel("", "", "", false, false)]).Add(new Series(Mark.HeatMap, scale)
         {
             Categories = [.. columns],
             Rows = [.. rows],
             Z = values,
             Text = [.. values.Select(row => row.Select(text ?? Short).ToArray())],
         });
-        return figure;
     }
 
     /// <summary>A plane with axes of one scale, for contours and arrows.</summary>
@@ -221,6 +219,10 @@ public sealed class Figure : IHtml
     private Figure Add(Series series)
     {
         var count = Last.Series.Count(s => s.Mark == series.Mark);
+        // What cannot be drawn is said where the reader looks for the curve.
+        var values = series.Z?.SelectMany(row => row) ?? series.Y;
+        if (values.Count(v => !double.IsFinite(v)) is > 0 and var missing)
+            series = series with { Name = $"{series.Name} ({missing} of {values.Count()} not finite, left out)" };
         if (series.X.Length > MostPoints && series.Z is null && series.U is null)
             series = Thinned(series);
         Last.Series.Add(series with { Color = count });
