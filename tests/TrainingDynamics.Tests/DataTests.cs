@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Net;
 using TrainingDynamics.Data;
+using TrainingDynamics.Measurement;
 
 namespace TrainingDynamics.Tests;
 
@@ -119,6 +120,71 @@ public sealed class DataTests : IDisposable
         await answer;
         Assert.Contains("440fcabf73cc546f", e.Message);
         Assert.Empty(Directory.GetFiles(target));
+    }
+
+    [Fact]
+    public async Task MovieLensWithAnotherChecksumIsRefusedAndNotKept()
+    {
+        using var server = new HttpListener();
+        var port = 20000 + ((Environment.ProcessId + 7) % 20000);
+        server.Prefixes.Add($"http://127.0.0.1:{port}/");
+        server.Start();
+        var answer = Task.Run(async () =>
+        {
+            var context = await server.GetContextAsync();
+            await context.Response.OutputStream.WriteAsync(new byte[] { 1, 2, 3 });
+            context.Response.Close();
+        });
+        var target = Path.Combine(_folder, "movielens");
+        var e = await Assert.ThrowsAsync<DataFileException>(() => MovieLens.FetchAsync(target, new Uri($"http://127.0.0.1:{port}/small.zip")));
+        await answer;
+        Assert.Contains("696d65a3dfceac7c", e.Message);
+        Assert.Empty(Directory.GetFiles(target));
+    }
+
+    [Fact]
+    public void RatingsAreReadAndWhatIsWrongInThemIsNamedByItsLine()
+    {
+        const string ratings = "userId,movieId,rating,timestamp\n5,10,4.0,100\n2,30,0.5,90\n5,30,3,110\n";
+        var (file, movies) = (Path.Combine(_folder, "ratings.csv"), Path.Combine(_folder, "movies.csv"));
+        File.WriteAllText(movies, "movieId,title,genres\n10,\"One, the (2001)\",Drama\n20,Two,Comedy\n30,Three,Drama\n");
+        File.WriteAllText(file, ratings);
+        var read = MovieLens.Load(_folder);
+        Assert.Equal([2, 5], read.UserIds);
+        Assert.Equal([10, 30], read.ItemIds);
+        Assert.Equal(["One, the (2001)", "Three"], read.Titles);
+        Assert.Equal((1, 0, 4.0, 100L), read.Rows[0]);
+        Assert.Equal(1, read.ItemOf(30));
+        Assert.Contains("no item with the id 20", Assert.Throws<ArgumentException>(() => read.ItemOf(20)).Message);
+        var dense = read.Densest(1, 2);
+        Assert.Equal([5], dense.UserIds);
+        Assert.Equal(30, dense.ItemIds[0]);                                            // rated most
+        Assert.Equal([3, 4], dense.Table(r => r.Stars).ToDoubles());
+        Assert.Throws<ArgumentException>(() => read.Densest(3, 1));
+
+        void Refused(string why, string content)
+        {
+            File.WriteAllText(file, content);
+            Assert.Contains(why, Assert.Throws<DataFileException>(() => MovieLens.Load(_folder)).Message);
+        }
+        Refused("line 1: expected the columns userId,movieId,rating,timestamp, found 'user,item'", "user,item\n1,2\n");
+        Refused("line 3: expected 4 columns (userId,movieId,rating,timestamp), found 2: '2,30'", "userId,movieId,rating,timestamp\n5,10,4.0,100\n2,30");
+        Refused("line 2: expected rating to be a number from 0.5 to 5, found 'x'", "userId,movieId,rating,timestamp\n5,10,x,100\n");
+        Refused("line 2: expected rating to be a number from 0.5 to 5, found '7'", "userId,movieId,rating,timestamp\n5,10,7,100\n");
+        Refused("line 2: the movieId 99 is unknown", "userId,movieId,rating,timestamp\n5,99,4,100\n");
+        Refused("has no rating in it", "userId,movieId,rating,timestamp\n");
+        File.Delete(file);
+        Assert.Contains("ratings.csv is missing", Assert.Throws<DataFileException>(() => MovieLens.Load(_folder)).Message);
+    }
+
+    [Fact]
+    public void TheRealRatingsAreRead()
+    {
+        Assert.SkipUnless(MovieLens.IsHere, "MOVIELENS_DIR names no folder with MovieLens in it (data/MovieLens.cs says where to get it)");
+        var ratings = MovieLens.Load();
+        Assert.InRange(ratings.Rows.Count, 100_000, 101_000);                          // latest-small, in either of its two versions
+        Assert.All(ratings.Rows, r => Assert.Equal(0, r.Stars % 0.5));
+        Assert.Equal("Toy Story", ratings.Titles[ratings.ItemOf(1)].Split(" (")[0]);
     }
 
     [Fact]

@@ -1,0 +1,140 @@
+using TorchSharp;
+using TrainingDynamics.Measurement;
+using TrainingDynamics.Runtime;
+using static TorchSharp.torch;
+
+namespace TrainingDynamics.Bandits;
+
+/// <summary>
+/// A world in which the truth is known: visitors come in contexts x with shares ρ(x), an item a is shown, and clicked with probability
+/// r(x, a). One world for each replica. The value of a policy is exact: V(π) = Σ_x ρ(x) Σ_a π(a|x)·r(x, a).
+/// </summary>
+public sealed class ClickWorld : IDisposable
+{
+    /// <summary>A world by its click probabilities.</summary>
+    /// <param name="reward">r, (replica, context, item), each in [0, 1].</param>
+    /// <param name="share">ρ, (context), not negative, with a positive sum; the same for all contexts by default.</param>
+    /// <exception cref="ArgumentException">A probability is outside [0, 1], or the shares do not fit.</exception>
+    public ClickWorld(Tensor reward, double[]? share = null)
+    {
+        using var scope = NewDisposeScope();
+        if (reward.dim() != 3 || !((reward >= 0) & (reward <= 1)).all().item<bool>())
+            throw new ArgumentException($"reward must be click probabilities in [0, 1], (replica, context, item); got shape [{string.Join(", ", reward.shape)}], values from {reward.min().ToDouble()} to {reward.max().ToDouble()}", nameof(reward));
+        share ??= [.. Enumerable.Repeat(1.0, (int)reward.shape[1])];
+        if (share.Length != reward.shape[1] || share.Any(s => !(s >= 0 && double.IsFinite(s))) || !(share.Sum() > 0))
+            throw new ArgumentException($"share has {share.Length} values with sum {share.Sum()}, wanted are {reward.shape[1]}, one for each context, none negative, with a positive sum", nameof(share));
+        Reward = reward.to(ScalarType.Float64).DetachFromDisposeScope();
+        Share = tensor(share.Select(s => s / share.Sum()).ToArray()).DetachFromDisposeScope();
+    }
+
+    /// <summary>r(x, a), (replica, context, item), float64.</summary>
+    public Tensor Reward { get; }
+
+    /// <summary>ρ(x), (context), with sum 1.</summary>
+    public Tensor Share { get; }
+
+    /// <summary>How many replicas there are.</summary>
+    public int Replicas => (int)Reward.shape[0];
+
+    /// <summary>How many contexts there are.</summary>
+    public int Contexts => (int)Reward.shape[1];
+
+    /// <summary>How many items there are.</summary>
+    public int Items => (int)Reward.shape[2];
+
+    /// <summary>A world of low rank: r(x, a) = σ(offset + scale·⟨u_x, v_a⟩/√rank), u and v standard normal.</summary>
+    /// <param name="contexts">Contexts (segments of visitors).</param>
+    /// <param name="items">Items.</param>
+    /// <param name="random">A world for each replica's seed.</param>
+    /// <param name="rank">The rank of the preferences.</param>
+    /// <param name="offset">What an item without any appeal has, as log-odds.</param>
+    /// <param name="scale">How much preferences differ.</param>
+    public static ClickWorld Planted(int contexts, int items, ReplicaRandom random, int rank = 4, double offset = -1.2, double scale = 1.4)
+    {
+        if (contexts < 1 || items < 2 || rank < 1)
+            throw new ArgumentException($"a planted world needs at least 1 context, 2 items and rank 1; got {contexts}, {items} and {rank}", nameof(contexts));
+        using var scope = NewDisposeScope();
+        var (u, v) = (random.Normal([contexts, rank], ScalarType.Float64), random.Normal([items, rank], ScalarType.Float64));
+        return new ClickWorld((offset + (scale / Math.Sqrt(rank) * u.bmm(v.transpose(1, 2)))).sigmoid());
+    }
+
+    /// <summary>The same world with other shares of the contexts.</summary>
+    public ClickWorld WithShare(double[] share) => new(Reward, share);
+
+    /// <summary>V(π) = Σ_x ρ(x) Σ_a π(a|x)·r(x, a) of each replica, exactly: the click rate that the policy has.</summary>
+    /// <param name="policy">π, (replica or 1, context, item), each row a distribution.</param>
+    public double[] Value(Tensor policy)
+    {
+        using var scope = NewDisposeScope();
+        return (Share.unsqueeze(-1) * Required(policy) * Reward).sum([1, 2]).ToDoubles();
+    }
+
+    /// <summary>The best policy: each context's best items, each as likely.</summary>
+    /// <param name="slots">How many items a context is shown.</param>
+    public Tensor Best(int slots = 1) => Greedy(Reward, slots);
+
+    /// <summary>The policy that shows each context the items with the greatest scores, each as likely.</summary>
+    /// <param name="scores">(replica, context, item).</param>
+    /// <param name="slots">How many.</param>
+    /// <exception cref="ArgumentException">There are not so many items.</exception>
+    public static Tensor Greedy(Tensor scores, int slots = 1)
+    {
+        if (slots < 1 || slots > scores.shape[2])
+            throw new ArgumentException($"{nameof(slots)} is {slots}, allowed are 1 to {scores.shape[2]}, the number of items", nameof(slots));
+        using var scope = NewDisposeScope();
+        var chosen = scores.topk(slots, dim: -1).indexes;
+        return zeros_like(scores).scatter(2, chosen, full_like(chosen, 1.0 / slots, scores.dtype)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>A logger that goes by popularity and knows no context: π(a) ∝ 1/(a + 1)^exponent. (1, context, item).</summary>
+    public Tensor ZipfLogger(double exponent = 1)
+    {
+        using var scope = NewDisposeScope();
+        var weight = (arange(Items, dtype: ScalarType.Float64) + 1).pow(-exponent);
+        return (weight / weight.sum()).reshape(1, 1, -1).repeat(1, Contexts, 1).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>What a policy's visitors leave behind: contexts by ρ, items by π, clicks by r, with the propensities π(a|x) written down.</summary>
+    /// <param name="policy">The logger π, (replica or 1, context, item).</param>
+    /// <param name="count">Impressions.</param>
+    /// <param name="random">The replicas' seeds.</param>
+    public LoggedBandit Draw(Tensor policy, int count, ReplicaRandom random)
+    {
+        if (count < 1)
+            throw new ArgumentException($"{nameof(count)} is {count}, at least 1 is needed", nameof(count));
+        using var scope = NewDisposeScope();
+        var flat = Required(policy).expand(Replicas, -1, -1).reshape(Replicas, -1);
+        var cumulative = (Share.unsqueeze(-1) * Required(policy)).expand(Replicas, -1, -1).reshape(Replicas, -1).cumsum(-1).contiguous();
+        // u falls on the first cell whose cumulative probability exceeds it.
+        var u = random.Uniform([count], ScalarType.Float64) * cumulative.narrow(1, -1, 1);
+        var cell = searchsorted(cumulative, u.contiguous(), right: true).clamp_max(flat.shape[1] - 1);                 // (replica, impression)
+        var clicked = (random.Uniform([count], ScalarType.Float64) < Reward.reshape(Replicas, -1).gather(1, cell)).to(ScalarType.Float64);
+        return new LoggedBandit(cell.div(Items, RoundingMode.floor), cell.remainder(Items), clicked, flat.gather(1, cell), policy);
+    }
+
+    /// <summary>The log without an end: every (context, item, click or not) once, with its probability. What a finite log only estimates, it has exactly.</summary>
+    /// <param name="policy">The logger π, (replica or 1, context, item).</param>
+    public LoggedBandit Endless(Tensor policy)
+    {
+        using var scope = NewDisposeScope();
+        var cells = arange(Contexts * (long)Items).unsqueeze(0).repeat(Replicas, 2);                                   // clicked first, then not
+        var flat = Required(policy).expand(Replicas, -1, -1).reshape(Replicas, -1);
+        var mass = (Share.unsqueeze(-1) * Required(policy)).expand(Replicas, -1, -1).reshape(Replicas, -1);
+        var reward = Reward.reshape(Replicas, -1);
+        var probability = cat([mass * reward, mass * (1 - reward)], 1);
+        var clicked = cat([ones_like(mass), zeros_like(mass)], 1);
+        // What is never shown is in no log.
+        return new LoggedBandit(cells.div(Items, RoundingMode.floor), cells.remainder(Items), clicked, flat.repeat(1, 2), policy, probability);
+    }
+
+    private Tensor Required(Tensor policy) => policy.dim() == 3 && policy.shape[1] == Contexts && policy.shape[2] == Items && (policy.shape[0] == Replicas || policy.shape[0] == 1)
+        ? policy.to(ScalarType.Float64)
+        : throw new ArgumentException($"a policy here is ({Replicas} or 1 replicas, {Contexts} contexts, {Items} items), got [{string.Join(", ", policy.shape)}]", nameof(policy));
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Reward.Dispose();
+        Share.Dispose();
+    }
+}

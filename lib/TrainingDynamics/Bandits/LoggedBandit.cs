@@ -1,0 +1,143 @@
+using TorchSharp;
+using TrainingDynamics.Measurement;
+using static TorchSharp.torch;
+
+namespace TrainingDynamics.Bandits;
+
+/// <summary>
+/// A log of impressions: context x, item a, click r, and the propensity p = π_log(a|x) with which the logger chose the item.
+/// All (replica, impression).
+/// </summary>
+public sealed class LoggedBandit : IDisposable
+{
+    /// <summary>A log by its columns.</summary>
+    /// <param name="contexts">x, whole numbers from 0.</param>
+    /// <param name="items">a, whole numbers from 0.</param>
+    /// <param name="rewards">r, finite.</param>
+    /// <param name="propensities">p, each in (0, 1] where the row has any probability.</param>
+    /// <param name="logger">π_log, (replica or 1, context, item), where all of it is known: what it never shows can then be told.</param>
+    /// <param name="probability">The probability of each row, for a log that enumerates instead of sampling; otherwise all rows count the same.</param>
+    /// <exception cref="ArgumentException">The log is empty, the columns differ in shape, a propensity is outside (0, 1], a reward is not finite, or an id is unknown.</exception>
+    public LoggedBandit(Tensor contexts, Tensor items, Tensor rewards, Tensor propensities, Tensor? logger = null, Tensor? probability = null)
+    {
+        using var scope = NewDisposeScope();
+        if (rewards.dim() != 2 || rewards.numel() == 0)
+            throw new ArgumentException($"the log is empty: rewards have the shape [{string.Join(", ", rewards.shape)}], wanted is (replica, impression)", nameof(rewards));
+        foreach (var (name, column) in new[] { (nameof(contexts), contexts), (nameof(items), items), (nameof(propensities), propensities) })
+        {
+            if (!column.shape.SequenceEqual(rewards.shape))
+                throw new ArgumentException($"{name} have the shape [{string.Join(", ", column.shape)}], the rewards [{string.Join(", ", rewards.shape)}]", name);
+        }
+        var weight = probability ?? full_like(rewards, 1.0 / rewards.shape[1], ScalarType.Float64);
+        RequireAll(propensities, ((propensities > 0) & (propensities <= 1)) | (weight == 0), "a propensity", "a number in (0, 1]", nameof(propensities));
+        RequireAll(rewards, rewards.isfinite(), "a reward", "a finite number", nameof(rewards));
+        RequireAll(contexts, (contexts >= 0) & (contexts < (logger?.shape[1] ?? long.MaxValue)), "a context's id", $"0 to {logger?.shape[1] - 1}", nameof(contexts));
+        RequireAll(items, (items >= 0) & (items < (logger?.shape[2] ?? long.MaxValue)), "an item's id", $"0 to {logger?.shape[2] - 1}", nameof(items));
+        (Contexts, Items) = (contexts.alias().DetachFromDisposeScope(), items.alias().DetachFromDisposeScope());
+        (Rewards, Propensities) = (rewards.to(ScalarType.Float64).alias().DetachFromDisposeScope(), propensities.to(ScalarType.Float64).alias().DetachFromDisposeScope());
+        Probability = weight.alias().DetachFromDisposeScope();
+        Logger = logger?.to(ScalarType.Float64).alias().DetachFromDisposeScope();
+    }
+
+    /// <summary>x.</summary>
+    public Tensor Contexts { get; }
+
+    /// <summary>a.</summary>
+    public Tensor Items { get; }
+
+    /// <summary>r.</summary>
+    public Tensor Rewards { get; }
+
+    /// <summary>p = π_log(a|x).</summary>
+    public Tensor Propensities { get; }
+
+    /// <summary>The whole π_log, where it is known.</summary>
+    public Tensor? Logger { get; }
+
+    /// <summary>The probability of each row; one over their number in a sampled log.</summary>
+    public Tensor Probability { get; }
+
+    /// <summary>Impressions in each replica.</summary>
+    public long Count => Rewards.shape[1];
+
+    /// <summary>The value of the logger as the log has it, mean r, of each replica.</summary>
+    public double[] MeanReward()
+    {
+        using var scope = NewDisposeScope();
+        return (Probability * Rewards).sum(1).ToDoubles();
+    }
+
+    /// <summary>The values of a table (replica or 1, context, item) at the impressions, (replica, impression).</summary>
+    /// <exception cref="ArgumentException">The log has a context or an item that the table has not.</exception>
+    public Tensor At(Tensor table)
+    {
+        using var scope = NewDisposeScope();
+        RequireAll(Contexts, Contexts < table.shape[1], "a context's id", $"0 to {table.shape[1] - 1}", nameof(table));
+        RequireAll(Items, Items < table.shape[2], "an item's id", $"0 to {table.shape[2] - 1}", nameof(table));
+        return table.to(ScalarType.Float64).expand(Rewards.shape[0], -1, -1).reshape(Rewards.shape[0], -1).gather(1, (Contexts * table.shape[2]) + Items).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The log summed up by cells: all that a learner sees of it.</summary>
+    /// <param name="contexts">How many contexts there are.</param>
+    /// <param name="items">How many items there are.</param>
+    public LoggedTable Table(int contexts, int items)
+    {
+        using var scope = NewDisposeScope();
+        var replicas = Rewards.shape[0];
+        using var empty = zeros(replicas, (long)contexts * items, dtype: ScalarType.Float64);
+        RequireAll(Contexts, Contexts < contexts, "a context's id", $"0 to {contexts - 1}", nameof(contexts));
+        RequireAll(Items, Items < items, "an item's id", $"0 to {items - 1}", nameof(items));
+        var cell = (Contexts * items) + Items;
+        Tensor Sum(Tensor values) => empty.scatter_add(1, cell, values).reshape(replicas, contexts, items).DetachFromDisposeScope();
+        // A propensity is a function of the cell; where the logger is not known and nothing was shown there is none, and none is asked for.
+        var propensity = (Logger?.expand(replicas, -1, -1).clone() ?? zeros_like(empty).scatter(1, cell, Propensities).reshape(replicas, contexts, items)).DetachFromDisposeScope();
+        return new LoggedTable(Sum(Probability), Sum(Probability * Rewards), propensity);
+    }
+
+    private static void RequireAll(Tensor column, Tensor allowed, string what, string range, string name)
+    {
+        if (allowed.all().item<bool>())
+            return;
+        var bad = allowed.logical_not().nonzero()[0].ToDoubles();
+        throw new ArgumentException($"{what} is {column[(long)bad[0], (long)bad[1]].to(ScalarType.Float64).item<double>()} (replica {bad[0]}, impression {bad[1]}), allowed is {range}", name);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var tensor in new[] { Contexts, Items, Rewards, Propensities, Probability, Logger })
+            tensor?.Dispose();
+    }
+}
+
+/// <summary>A log summed up by cells, (replica, context, item) each.</summary>
+/// <param name="Shown">The share of all impressions that a cell has.</param>
+/// <param name="Clicked">The share of all impressions that were in the cell and clicked; for other rewards, their sum over the number of impressions.</param>
+/// <param name="Propensity">π_log(a|x), where it is known; 0 elsewhere.</param>
+public sealed record LoggedTable(Tensor Shown, Tensor Clicked, Tensor Propensity) : IDisposable
+{
+    /// <summary>
+    /// Several logs of one length as one. An impression of the union has the mean of the logs' propensities (the balance heuristic; Agarwal, Basu,
+    /// Schnabel and Joachims 2017, arXiv:1703.07180): weights over it are unbiased, and no longer than the most generous logger makes them.
+    /// </summary>
+    /// <param name="logs">At least one; their loggers known.</param>
+    public static LoggedTable Union(params IReadOnlyList<LoggedTable> logs)
+    {
+        if (logs.Count == 0)
+            throw new ArgumentException("a union of no logs is none", nameof(logs));
+        using var scope = NewDisposeScope();
+        Tensor Mean(Func<LoggedTable, Tensor> of) => (logs.Select(of).Aggregate((a, b) => a + b) / logs.Count).DetachFromDisposeScope();
+        return new LoggedTable(Mean(l => l.Shown), Mean(l => l.Clicked), Mean(l => l.Propensity));
+    }
+
+    /// <summary>A number per propensity where something was shown, 0 elsewhere: <paramref name="numerator"/>/π_log.</summary>
+    public Tensor PerPropensity(Tensor numerator) => where(Propensity > 0, numerator / Propensity.clamp_min(1e-300), 0);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Shown.Dispose();
+        Clicked.Dispose();
+        Propensity.Dispose();
+    }
+}

@@ -1,0 +1,59 @@
+namespace TrainingDynamics.Measurement;
+
+/// <summary>How good predicted click rates are, for clicks of 0 and 1.</summary>
+public static class ClickPrediction
+{
+    /// <summary>−mean [y·ln p + (1 − y)·ln(1 − p)], in nats.</summary>
+    /// <exception cref="ArgumentException">The lists are empty or differ in length, a prediction is outside (0, 1), or a click is neither 0 nor 1.</exception>
+    public static double LogLoss(IReadOnlyList<double> predicted, IReadOnlyList<double> clicks)
+    {
+        Require(predicted, clicks);
+        return predicted.Zip(clicks, (p, y) => -((y * Math.Log(p)) + ((1 - y) * Math.Log(1 - p)))).Average();
+    }
+
+    /// <summary>AUC: the probability that a click was predicted higher than a non-click, ties counting half (Mann and Whitney's U over the pairs).</summary>
+    /// <exception cref="ArgumentException">As for <see cref="LogLoss"/>, or all clicks are alike.</exception>
+    public static double Auc(IReadOnlyList<double> predicted, IReadOnlyList<double> clicks)
+    {
+        Require(predicted, clicks);
+        var positives = clicks.Sum();
+        if (positives == 0 || positives == clicks.Count)
+            throw new ArgumentException($"of {clicks.Count} impressions {positives} were clicked; AUC needs both kinds", nameof(clicks));
+        var order = Enumerable.Range(0, predicted.Count).OrderBy(i => predicted[i]).ToArray();
+        var ranks = 0.0;
+        for (var from = 0; from < order.Length;)
+        {
+            var to = from;
+            while (to < order.Length && predicted[order[to]] == predicted[order[from]])
+                to++;
+            for (var i = from; i < to; i++)
+                ranks += clicks[order[i]] * (from + 1 + to) / 2.0;                     // equal predictions share their mean rank
+            from = to;
+        }
+        return (ranks - (positives * (positives + 1) / 2)) / (positives * (clicks.Count - positives));
+    }
+
+    /// <summary>Expected calibration error: predictions sorted into <paramref name="bins"/> groups of equal size, the mean of |mean prediction − click rate| over them.</summary>
+    public static double CalibrationError(IReadOnlyList<double> predicted, IReadOnlyList<double> clicks, int bins = 10)
+    {
+        Require(predicted, clicks);
+        if (bins < 1 || bins > predicted.Count)
+            throw new ArgumentException($"{nameof(bins)} is {bins}, allowed are 1 to {predicted.Count}", nameof(bins));
+        var order = Enumerable.Range(0, predicted.Count).OrderBy(i => predicted[i]).ToArray();
+        return Enumerable.Range(0, bins).Sum(b =>
+        {
+            var group = order[(int)((long)b * order.Length / bins)..(int)((long)(b + 1) * order.Length / bins)];
+            return Math.Abs(group.Sum(i => predicted[i]) - group.Sum(i => clicks[i])) / order.Length;
+        });
+    }
+
+    private static void Require(IReadOnlyList<double> predicted, IReadOnlyList<double> clicks)
+    {
+        if (predicted.Count == 0 || predicted.Count != clicks.Count)
+            throw new ArgumentException($"there are {predicted.Count} predictions and {clicks.Count} clicks; wanted is one of each for every impression, and at least one", nameof(clicks));
+        if (predicted.Where(p => !(p is > 0 and < 1)).Cast<double?>().FirstOrDefault() is { } bad)
+            throw new ArgumentException($"a predicted click rate is {bad}, allowed is a number in (0, 1)", nameof(predicted));
+        if (clicks.Any(y => y is not (0 or 1)))
+            throw new ArgumentException("a click is neither 0 nor 1", nameof(clicks));
+    }
+}

@@ -1,0 +1,70 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace TrainingDynamics.Measurement;
+
+/// <summary>How a recommender divides attention among its items. Exposure is the share of all impressions that an item gets, (replica, item).</summary>
+public static class Exposure
+{
+    /// <summary>e(a) = Σ_x ρ(x)·π(a|x), (replica, item), with sum 1.</summary>
+    /// <param name="policy">π, (replica or 1, context, item).</param>
+    /// <param name="share">ρ, (context), with sum 1.</param>
+    public static Tensor Of(Tensor policy, Tensor share)
+    {
+        using var scope = NewDisposeScope();
+        return (share.unsqueeze(-1) * policy.to(ScalarType.Float64)).sum(1).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// Gini coefficient of each replica, G = Σ_i (2i − n − 1)·e_(i)/(n·Σe), e sorted upward: 0 is equal attention, 1 − 1/n all on one item.
+    /// </summary>
+    /// <param name="exposure">(replica, item), not negative.</param>
+    /// <exception cref="ArgumentException">An exposure is negative or not finite, or a replica has none at all.</exception>
+    public static double[] Gini(Tensor exposure)
+    {
+        using var scope = NewDisposeScope();
+        var e = Required(exposure).sort(1).Values;
+        var n = e.shape[1];
+        var rank = (2 * (arange(n, dtype: ScalarType.Float64) + 1)) - n - 1;
+        return ((rank * e).sum(1) / (n * e.sum(1))).ToDoubles();
+    }
+
+    /// <summary>Effective items, 1/Σ(e/Σe)²: so many items with equal attention would be as concentrated (the inverse Simpson or Herfindahl index).</summary>
+    public static double[] EffectiveItems(Tensor exposure)
+    {
+        using var scope = NewDisposeScope();
+        var e = Required(exposure);
+        return (e.sum(1).square() / e.square().sum(1)).ToDoubles();
+    }
+
+    /// <summary>Coverage: the share of items that were shown at all.</summary>
+    /// <param name="exposure">(replica, item): counts, or probabilities.</param>
+    public static double[] Coverage(Tensor exposure)
+    {
+        using var scope = NewDisposeScope();
+        return (Required(exposure) > 0).to(ScalarType.Float64).mean([1]).ToDoubles();
+    }
+
+    /// <summary>How alike the lists of two contexts are: |A ∩ B|/|A ∪ B| of their <paramref name="slots"/> likeliest items, the mean over all pairs of contexts.</summary>
+    /// <param name="policy">(replica, context, item), at least two contexts.</param>
+    /// <param name="slots">The length of a list.</param>
+    public static double[] Jaccard(Tensor policy, int slots)
+    {
+        var contexts = policy.shape[1];
+        if (contexts < 2 || slots < 1 || slots > policy.shape[2])
+            throw new ArgumentException($"lists of {slots} of {policy.shape[2]} items in {contexts} contexts have no pairs to compare", nameof(slots));
+        using var scope = NewDisposeScope();
+        var listed = Bandits.ClickWorld.Greedy(policy.to(ScalarType.Float64), slots) * slots;                            // 1 where an item is in the list
+        var both = listed.bmm(listed.transpose(1, 2));                                                                  // (replica, context, context)
+        var alike = both / ((2 * slots) - both);
+        return ((alike.sum([1, 2]) - contexts) / (contexts * (contexts - 1))).ToDoubles();
+    }
+
+    private static Tensor Required(Tensor exposure)
+    {
+        var e = exposure.to(ScalarType.Float64);
+        return ((e >= 0) & e.isfinite()).all().item<bool>() && (e.sum(1) > 0).all().item<bool>()
+            ? e
+            : throw new ArgumentException($"an exposure is negative or not finite, or a replica has none; values go from {e.min().ToDouble()} to {e.max().ToDouble()}", nameof(exposure));
+    }
+}

@@ -1,0 +1,44 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace TrainingDynamics.Measurement;
+
+/// <summary>
+/// Ranking metrics over full rankings: every item that is not excluded competes. Sampling a hundred competitors instead ranks recommenders in another
+/// order (Krichene and Rendle 2020, doi:10.1145/3394486.3403226), so it is not offered.
+/// </summary>
+public static class Ranking
+{
+    /// <summary>The rank of the held-out item among all items, from 1; of items with equal scores, half are counted before it.</summary>
+    /// <param name="scores">(user, item), finite.</param>
+    /// <param name="heldOut">One item for each user.</param>
+    /// <param name="excluded">Items that do not compete, such as those a user already had: (user, item), 1 or 0.</param>
+    /// <exception cref="ArgumentException">A score is not finite, an item is unknown, or the held-out item is excluded.</exception>
+    public static double[] Ranks(Tensor scores, IReadOnlyList<long> heldOut, Tensor? excluded = null)
+    {
+        using var scope = NewDisposeScope();
+        if (heldOut.Count != scores.shape[0] || heldOut.Any(item => item < 0 || item >= scores.shape[1]))
+            throw new ArgumentException($"held-out items are {heldOut.Count} numbers, wanted is one for each of {scores.shape[0]} users, from 0 to {scores.shape[1] - 1}; got {heldOut.DefaultIfEmpty(-1).Min()} to {heldOut.DefaultIfEmpty(-1).Max()}", nameof(heldOut));
+        if (!scores.isfinite().all().item<bool>())
+            throw new ArgumentException("a score is not finite", nameof(scores));
+        var all = scores.to(ScalarType.Float64);
+        var index = tensor(heldOut.ToArray()).unsqueeze(1);
+        var own = all.gather(1, index);
+        var competes = excluded is null ? ones_like(all) : 1 - excluded.to(ScalarType.Float64);
+        if ((competes.gather(1, index) == 0).any().item<bool>())
+            throw new ArgumentException("a held-out item is excluded from its own ranking", nameof(excluded));
+        var before = ((all > own).to(ScalarType.Float64) * competes).sum(1);
+        var equal = ((all == own).to(ScalarType.Float64) * competes).sum(1) - 1;
+        return (1 + before + (equal / 2)).ToDoubles();
+    }
+
+    /// <summary>HR@K: the share of users whose held-out item is among the first K.</summary>
+    public static double HitRate(IReadOnlyList<double> ranks, int slots) => Required(ranks, slots).Average(rank => rank <= slots ? 1.0 : 0);
+
+    /// <summary>NDCG@K with one relevant item: the mean of 1/log₂(1 + rank) where the rank is at most K, else 0.</summary>
+    public static double Ndcg(IReadOnlyList<double> ranks, int slots) => Required(ranks, slots).Average(rank => rank <= slots ? 1 / Math.Log2(1 + rank) : 0);
+
+    private static IReadOnlyList<double> Required(IReadOnlyList<double> ranks, int slots) => ranks.Count > 0 && slots > 0 && ranks.All(rank => rank >= 1)
+        ? ranks
+        : throw new ArgumentException($"a metric at {slots} of {ranks.Count} ranks does not exist; ranks count from 1", nameof(ranks));
+}

@@ -1,0 +1,71 @@
+using MathNet.Numerics.RootFinding;
+
+namespace TrainingDynamics.Theory;
+
+/// <summary>
+/// Where learning from a logger's clicks ends, for a policy that is free in a context. π_log is the logger, r(a) ≥ 0 the click rates;
+/// endless data, full support.
+/// </summary>
+public static class OffPolicySupervision
+{
+    /// <summary>The minimum of cross-entropy on clicks: argmin −Σ π_log·r·ln π is π(a) = π_log(a)·r(a)/Σ π_log·r.</summary>
+    /// <exception cref="ArgumentException">The lists differ in length, a number is negative or not finite, or no clicks come at all.</exception>
+    public static double[] ClickFixedPoint(IReadOnlyList<double> logger, IReadOnlyList<double> reward) => Retrained(logger, reward, 1);
+
+    /// <summary>The same after <paramref name="rounds"/> rounds, each trained on the clicks that the policy before it got: π_t ∝ π_log·r^t. Rejection sampling, renewed every round.</summary>
+    /// <exception cref="ArgumentException">As for <see cref="ClickFixedPoint"/>, or <paramref name="rounds"/> is negative.</exception>
+    public static double[] Retrained(IReadOnlyList<double> logger, IReadOnlyList<double> reward, int rounds)
+    {
+        if (rounds < 0)
+            throw new ArgumentException($"{nameof(rounds)} is {rounds}, allowed are 0 and more", nameof(rounds));
+        return Normalized(logger, reward, r => Math.Pow(r, rounds));
+    }
+
+    /// <summary>The minimum under exponential weights e^{r/τ} for clicks of 0 and 1: π ∝ π_log·(1 + r·(e^{1/τ} − 1)). τ → 0 is <see cref="ClickFixedPoint"/>, τ → ∞ the logger.</summary>
+    /// <exception cref="ArgumentException">As for <see cref="ClickFixedPoint"/>, or τ is not positive.</exception>
+    public static double[] ExponentialFixedPoint(IReadOnlyList<double> logger, IReadOnlyList<double> reward, double temperature)
+    {
+        if (!(temperature > 0))
+            throw new ArgumentException($"{nameof(temperature)} is {temperature}, allowed is a number in (0, ∞)", nameof(temperature));
+        return Normalized(logger, reward, r => 1 + (r * (Math.Exp(1 / temperature) - 1)));
+    }
+
+    /// <summary>
+    /// The best policy of which K independent draws are shown: max Σ r·[1 − (1 − π)^K] is π(a) = max(0, 1 − (λ/r(a))^{1/(K−1)}), λ such that it sums to 1.
+    /// For K = 1 all mass is on the best item.
+    /// </summary>
+    /// <remarks>Chen et al. 2019, arXiv:1812.02353, optimize this; the closed form is the condition K(1 − π)^{K−1}·r = const where π &gt; 0. For K = 2 and rewards 10, 9, 1, …: 10/19 and 9/19.</remarks>
+    /// <exception cref="ArgumentException">A reward is not positive and finite, or K is less than 1.</exception>
+    public static double[] TopK(IReadOnlyList<double> reward, int slots)
+    {
+        if (slots < 1)
+            throw new ArgumentException($"{nameof(slots)} is {slots}, at least 1 is needed", nameof(slots));
+        if (reward.Count == 0 || reward.Any(r => !(r > 0 && double.IsFinite(r))))
+            throw new ArgumentException($"rewards must be positive and finite, got {string.Join(", ", reward)}", nameof(reward));
+        var best = reward.Max();
+        if (slots == 1)
+            return [.. reward.Select(r => r == best ? 1.0 / reward.Count(x => x == best) : 0)];
+        double[] At(double level) => [.. reward.Select(r => Math.Max(0, 1 - Math.Pow(level / r, 1.0 / (slots - 1))))];
+        var found = Brent.FindRoot(level => At(level).Sum() - 1, 0, best, 1e-14, 200);
+        return At(found);
+    }
+
+    /// <summary>V(π) = Σ π·r.</summary>
+    public static double Value(IReadOnlyList<double> policy, IReadOnlyList<double> reward) => policy.Zip(reward, (p, r) => p * r).Sum();
+
+    /// <summary>
+    /// The share of conversions that has arrived when a model is trained, for visits spread evenly over [0, T] and delays with rate λ:
+    /// f = 1 − (1 − e^{−λT})/(λT). Every click rate is low by this factor, whoever chose the items.
+    /// </summary>
+    /// <remarks>The exponential delay is that of Chapelle 2014 (KDD); the integral is elementary.</remarks>
+    /// <param name="horizon">λT &gt; 0.</param>
+    public static double ArrivedShare(double horizon) => horizon > 0 ? 1 - ((1 - Math.Exp(-horizon)) / horizon) : throw new ArgumentException($"{nameof(horizon)} is {horizon}, allowed is a number in (0, ∞)", nameof(horizon));
+
+    private static double[] Normalized(IReadOnlyList<double> logger, IReadOnlyList<double> reward, Func<double, double> weight)
+    {
+        if (logger.Count != reward.Count || logger.Concat(reward).Any(v => !(v >= 0 && double.IsFinite(v))))
+            throw new ArgumentException($"logger ({logger.Count}) and reward ({reward.Count}) must have one finite number that is not negative for each item", nameof(reward));
+        var all = logger.Zip(reward, (p, r) => p * weight(r)).ToArray();
+        return all.Sum() > 0 ? [.. all.Select(v => v / all.Sum())] : throw new ArgumentException("no item is both shown and clicked: there is nothing to learn from", nameof(reward));
+    }
+}
