@@ -186,9 +186,9 @@ public partial class HygieneTests
     public void EveryFigureIsSavedAsAPicture(string path)
     {
         var cells = JsonNode.Parse(File.ReadAllText(Path.Combine(Host.Root, path)))!["cells"]!.AsArray().Where(c => (string?)c!["cell_type"] == "code").ToList();
-        var figures = cells.Count(c => Text(c!["source"]).Contains(".Alt(\""));
-        var pictures = cells.SelectMany(c => c!["outputs"]!.AsArray()).Count(o => o!["data"] is JsonObject data && (data.ContainsKey("image/png") || data.ContainsKey("image/jpeg")) && !data.ContainsKey("text/html"));
-        Assert.Equal(figures, pictures);
+        static int Pictures(JsonNode? cell) => cell!["outputs"]!.AsArray().Count(o => o!["data"] is JsonObject data && (data.ContainsKey("image/png") || data.ContainsKey("image/jpeg")) && !data.ContainsKey("text/html"));
+        // A section on data that may not be shipped is there only where the data are.
+        Assert.All(cells.Where(c => !Text(c!["source"]).Contains("MovieLens.IsHere") || Pictures(c) > 0), c => Assert.Equal(Text(c!["source"]).Contains(".Alt(\"") ? 1 : 0, Pictures(c)));
     }
 
     [Fact]

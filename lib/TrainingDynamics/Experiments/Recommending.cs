@@ -35,10 +35,11 @@ public static class Recommending
     /// <param name="loss">The loss of a model's weights.</param>
     /// <param name="rate">Adam's.</param>
     /// <param name="steps">Steps.</param>
-    public static Factorization Train(ClickWorld world, IReadOnlyList<long> seeds, Func<Factorization, LossFunction> loss, double rate = 0.03, int steps = 150)
+    /// <param name="rank">Numbers in a factor.</param>
+    public static Factorization Train(ClickWorld world, IReadOnlyList<long> seeds, Func<Factorization, LossFunction> loss, double rate = 0.03, int steps = 150, int rank = Rank)
     {
         using var random = new ReplicaRandom(seeds);
-        var model = new Factorization(world.Contexts, world.Items, Rank, random);
+        var model = new Factorization(world.Contexts, world.Items, rank, random);
         Continue(model, loss(model), rate, steps);
         return model;
     }

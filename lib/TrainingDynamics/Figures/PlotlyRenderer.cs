@@ -13,7 +13,7 @@ internal static class PlotlyRenderer
     // Okabe and Ito's colours, told apart by every kind of colour vision; each with a marker of its own.
     private static readonly string[] Colors = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444"];
     private static readonly string[] Markers = ["circle", "square", "diamond", "triangle-up", "x", "cross", "star"];
-    private const double Gap = 0.09;
+    private const double Gap = 0.12;
 
     public static string Figure(string drawingJson)
     {
@@ -25,7 +25,7 @@ internal static class PlotlyRenderer
         var layout = new Layout();
         layout.SetProperty("title", Map(("text", drawing.Title), ("x", 0.02), ("xanchor", "left"), ("font", Map(("size", 17)))));
         // Names under bars that do not fit side by side are slanted: room for them, and the legend below it.
-        var slanted = drawing.Panels.SelectMany(p => p.Series).Where(s => s.Mark == Mark.Bars && s.Categories!.Sum(c => c.Length + 2) * columns > 110).SelectMany(s => s.Categories!).Select(c => Math.Min(c.Length, 24) * 6).DefaultIfEmpty(0).Max();
+        var slanted = drawing.Panels.SelectMany(p => p.Series).Where(s => s.Mark == Mark.Bars && s.Categories!.Sum(c => c.Length + 2) * columns > 80).SelectMany(s => s.Categories!).Select(c => Math.Min(c.Length, 24) * 6).DefaultIfEmpty(0).Max();
         layout.SetProperty("height", 80 + (rows * 370) + slanted);
         layout.SetProperty("margin", Map(("l", 70), ("r", 20), ("t", 60), ("b", 60)));
         layout.SetProperty("legend", Map(("orientation", "h"), ("y", (-0.2 / rows) - (slanted / (310.0 * rows))), ("yanchor", "top")));

@@ -8,6 +8,7 @@ import threading
 import time
 
 import zmq
+from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
 manager, client = start_new_kernel(kernel_name=".net-csharp")
@@ -87,6 +88,17 @@ check("it listens on 127.0.0.1 only", len(listening) == 5 and set(listening.valu
 reply, outputs, _ = run('var line = new string(\'x\', 1000); for (var i = 0; i < 100_000; i++) Console.WriteLine(line);')
 text = sum(len(c["text"]) for k, c in outputs if k == "stream")
 check("a hundred megabytes of text are cut with a notice", text < 1_100_000 and "left out" in outputs[-1][1]["text"], text)
+
+# A client that goes away in the middle of a cell takes nothing along.
+other = BlockingKernelClient(connection_file=manager.connection_file)
+other.load_connection_file()
+other.start_channels()
+other.wait_for_ready(timeout=30)
+other.execute("System.Threading.Thread.Sleep(1500); var late = 7;")
+time.sleep(0.3)
+other.stop_channels()
+del other
+check("a client that vanishes in the middle of a cell takes nothing along", run("late + kept")[1][-1:] == [("execute_result", {"data": {"text/plain": "48"}, "metadata": {}, "execution_count": run("0")[0]["execution_count"] - 1})], "not 48")
 
 manager.restart_kernel(now=False)
 client.wait_for_ready(timeout=30)
