@@ -106,17 +106,9 @@ public sealed class DataTests : IDisposable
     public async Task AFetchedFileWithAnotherChecksumIsRefusedAndNotKept()
     {
         using var server = new HttpListener();
-        var port = 20000 + (Environment.ProcessId % 20000);
-        server.Prefixes.Add($"http://127.0.0.1:{port}/");
-        server.Start();
-        var answer = Task.Run(async () =>
-        {
-            var context = await server.GetContextAsync();
-            await context.Response.OutputStream.WriteAsync(new byte[] { 1, 2, 3 });
-            context.Response.Close();
-        });
+        var (address, answer) = ServeOtherBytes(server);
         var target = Path.Combine(_folder, "new");
-        var e = await Assert.ThrowsAsync<DataFileException>(() => Mnist.Digits.FetchAsync(target, new Uri($"http://127.0.0.1:{port}/")));
+        var e = await Assert.ThrowsAsync<DataFileException>(() => Mnist.Digits.FetchAsync(target, address));
         await answer;
         Assert.Contains("440fcabf73cc546f", e.Message);
         Assert.Empty(Directory.GetFiles(target));
@@ -126,17 +118,9 @@ public sealed class DataTests : IDisposable
     public async Task MovieLensWithAnotherChecksumIsRefusedAndNotKept()
     {
         using var server = new HttpListener();
-        var port = 20000 + ((Environment.ProcessId + 7) % 20000);
-        server.Prefixes.Add($"http://127.0.0.1:{port}/");
-        server.Start();
-        var answer = Task.Run(async () =>
-        {
-            var context = await server.GetContextAsync();
-            await context.Response.OutputStream.WriteAsync(new byte[] { 1, 2, 3 });
-            context.Response.Close();
-        });
+        var (address, answer) = ServeOtherBytes(server);
         var target = Path.Combine(_folder, "movielens");
-        var e = await Assert.ThrowsAsync<DataFileException>(() => MovieLens.FetchAsync(target, new Uri($"http://127.0.0.1:{port}/small.zip")));
+        var e = await Assert.ThrowsAsync<DataFileException>(() => MovieLens.FetchAsync(target, address));
         await answer;
         Assert.Contains("696d65a3dfceac7c", e.Message);
         Assert.Empty(Directory.GetFiles(target));
@@ -203,6 +187,20 @@ public sealed class DataTests : IDisposable
 
     [Fact]
     public void SlicesThatAreNotThereAreRefused() => Assert.Throws<ArgumentOutOfRangeException>(() => Digits.Load().Test.Slice(490, 10));
+
+    /// <summary>A server on this machine that answers once, with three bytes that nobody asked for.</summary>
+    private static (Uri Address, Task Answer) ServeOtherBytes(HttpListener server)
+    {
+        var address = $"http://127.0.0.1:{20000 + (Environment.ProcessId % 20000)}/";
+        server.Prefixes.Add(address);
+        server.Start();
+        return (new Uri(address), Task.Run(async () =>
+        {
+            var context = await server.GetContextAsync();
+            await context.Response.OutputStream.WriteAsync(new byte[] { 1, 2, 3 });
+            context.Response.Close();
+        }));
+    }
 
     private void Copy(string set)
     {

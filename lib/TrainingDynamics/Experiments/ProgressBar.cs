@@ -54,22 +54,9 @@ public sealed class ProgressBar : IProgress<Progress>
     {
         public IEnumerable<object> CreateTypeFormatters() =>
         [
-            new Formatter("text/html", bar => $"<div role=\"status\"><progress max=\"{bar._last.Steps}\" value=\"{bar._last.Step}\" aria-label=\"steps done\"></progress> {WebUtility.HtmlEncode(bar.ToString())}</div>"),
-            new Formatter("text/plain", bar => bar.ToString()),
-            new Formatter(MimeType, bar => new JsonObject { ["fraction"] = (double)bar._last.Step / bar._last.Steps, ["text"] = bar.ToString() }.ToJsonString()),
+            new Formatter<ProgressBar>("text/html", bar => $"<div role=\"status\"><progress max=\"{bar._last.Steps}\" value=\"{bar._last.Step}\" aria-label=\"steps done\"></progress> {WebUtility.HtmlEncode(bar.ToString())}</div>"),
+            new Formatter<ProgressBar>("text/plain", bar => bar.ToString()),
+            new Formatter<ProgressBar>(MimeType, bar => new JsonObject { ["fraction"] = (double)bar._last.Step / bar._last.Steps, ["text"] = bar.ToString() }.ToJsonString()),
         ];
-    }
-
-    private sealed class Formatter(string mimeType, Func<ProgressBar, string> format)
-    {
-        public string MimeType => mimeType;
-
-        public bool Format(object instance, TextWriter writer)
-        {
-            if (instance is not ProgressBar bar)
-                return false;
-            writer.Write(format(bar));
-            return true;
-        }
     }
 }

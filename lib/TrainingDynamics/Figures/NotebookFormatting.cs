@@ -22,18 +22,19 @@ internal sealed class TypeFormatterSourceAttribute(Type formatterSourceType) : A
 /// <summary>Formats a <typeparamref name="T"/> as HTML, and as text where there is no HTML.</summary>
 internal sealed class HtmlFormatterSource<T> where T : IHtml
 {
-    public IEnumerable<object> CreateTypeFormatters() => [new Formatter("text/html", value => value.Show()), new Formatter("text/plain", value => value.ToString()!)];
+    public IEnumerable<object> CreateTypeFormatters() => [new Formatter<T>("text/html", value => value.Show()), new Formatter<T>("text/plain", value => value.ToString()!)];
+}
 
-    private sealed class Formatter(string mimeType, Func<T, string> format)
+/// <summary>One type of content that a <typeparamref name="T"/> can be shown as; hosts find the two members by name.</summary>
+internal sealed class Formatter<T>(string mimeType, Func<T, string> format)
+{
+    public string MimeType => mimeType;
+
+    public bool Format(object instance, TextWriter writer)
     {
-        public string MimeType => mimeType;
-
-        public bool Format(object instance, TextWriter writer)
-        {
-            if (instance is not T value)
-                return false;
-            writer.Write(format(value));
-            return true;
-        }
+        if (instance is not T value)
+            return false;
+        writer.Write(format(value));
+        return true;
     }
 }
