@@ -118,7 +118,7 @@ public sealed record LoggedTable(Tensor Shown, Tensor Clicked, Tensor Propensity
 {
     /// <summary>
     /// Several logs of one length as one. An impression of the union has the mean of the logs' propensities (the balance heuristic; Agarwal, Basu,
-    /// Schnabel and Joachims 2017, arXiv:1703.06180): weights over it are unbiased, and no longer than the most generous logger makes them.
+    /// Schnabel and Joachims 2017, arXiv:1703.06180): weights over it are unbiased where the loggers were fixed beforehand, and at most as many times the most generous logger's as there are logs. In a loop, whose later loggers depend on earlier clicks, it is an approximation.
     /// </summary>
     /// <param name="logs">At least one; their loggers known.</param>
     public static LoggedTable Union(params IReadOnlyList<LoggedTable> logs)

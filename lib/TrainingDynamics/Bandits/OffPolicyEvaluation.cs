@@ -50,7 +50,7 @@ public sealed record Estimate(string Name, double[] Value, double[] Deviation, d
 
 /// <summary>
 /// The value of a policy from another policy's log. w = π(a|x)/p; q̂ is a model of the reward, q̂(x, π) = Σ_a π(a|x)·q̂(x, a). Every estimator
-/// is a mean over impressions, or a ratio of two, so the endless log (<see cref="ClickWorld.Endless"/>) gives its exact expectation and deviation.
+/// is a mean over impressions, or a ratio of two: the endless log (<see cref="ClickWorld.Endless"/>) gives the expectation and deviation of a mean exactly, of a ratio to first order in 1/n.
 /// </summary>
 public static class OffPolicyEvaluation
 {

@@ -68,7 +68,7 @@ public static class OffPolicyLearning
     public static OffPolicyObjective Ips(double clip = double.PositiveInfinity) => new(double.IsPositiveInfinity(clip) ? "IPS" : $"IPS, clip {clip}", (log, logPolicy) =>
         -(log.Clicked * log.PerPropensity(logPolicy.exp()).clamp_max(Positive(clip, nameof(clip)))).sum([1, 2]));
 
-    /// <summary>Self-normalized IPS, L = −Σ c·w / Σ n·w: immune to the policy that fits the propensities instead of the clicks (Swaminathan and Joachims 2015).</summary>
+    /// <summary>Self-normalized IPS, L = −Σ c·w / Σ n·w: less prone to a policy that fits the propensities instead of the clicks (Swaminathan and Joachims 2015).</summary>
     public static OffPolicyObjective Snips() => new("SNIPS", (log, logPolicy) =>
     {
         var weight = log.PerPropensity(logPolicy.exp());

@@ -25,6 +25,9 @@ public sealed record OneEpochSettings
     /// <summary>The exposure in the test log; that of the training log by default, so that nothing is off-policy.</summary>
     public double? TestZipf { get; init; }
 
+    /// <summary>The rank of the true tastes.</summary>
+    public int TruthRank { get; init; } = 4;
+
     /// <summary>Numbers in an embedding.</summary>
     public int Width { get; init; } = 16;
 
@@ -47,23 +50,22 @@ public sealed record OneEpochSettings
 /// <param name="Auc">On the test log.</param>
 /// <param name="Truth">The log-loss of the true click rates: nobody can be better.</param>
 /// <param name="Abundance">Information abundance of the items' embeddings, Σσ/max σ over singular values (Guo et al. 2024, arXiv:2310.04400): between 1, collapsed, and the width.</param>
-public sealed record OneEpochRun(Trace Train, Trace Test, Trace Auc, double[] Truth, Trace Abundance);
+/// <param name="TrueAbundance">Of the true tastes for the items.</param>
+public sealed record OneEpochRun(Trace Train, Trace Test, Trace Auc, double[] Truth, Trace Abundance, double[] TrueAbundance);
 
 /// <summary>
-/// The one-epoch phenomenon (Zhang et al. 2022, arXiv:2209.06053): click models on sparse ids get worse with the second pass over their log. Truth and
-/// model have one form, click rate = σ(b₀ + b_u + b_i + ⟨U_u, V_i⟩), so nothing here is misspecified.
+/// The one-epoch phenomenon (Zhang et al. 2022, arXiv:2209.06053): click models on sparse ids get worse with the second pass over their log. The model's
+/// click rate is σ(b₀ + b_u + b_i + ⟨U_u, V_i⟩), the truth σ(−0.4 + 0.7·ξ_i + ⟨u, v⟩/√rank): a case of it, so nothing here is misspecified.
 /// </summary>
 public static class OneEpoch
 {
-    private const int TruthRank = 4;
-
     /// <summary>Trains on a log, epoch by epoch.</summary>
     public static OneEpochRun Run(OneEpochSettings settings, IReadOnlyList<long> seeds)
     {
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(seeds);
         var (users, items, replicas) = (settings.Users, settings.Items, seeds.Count);
-        var (tasteU, tasteV) = (random.Normal([users, TruthRank], ScalarType.Float32), random.Normal([items, TruthRank], ScalarType.Float32));
+        var (tasteU, tasteV) = (random.Normal([users, settings.TruthRank], ScalarType.Float32), random.Normal([items, settings.TruthRank], ScalarType.Float32));
         var appeal = 0.7 * random.Normal([items, 1], ScalarType.Float32);
         Tensor Popularity(double exponent) => (arange(items, dtype: ScalarType.Float64) + 1).pow(-exponent).cumsum(0);
         var (shown, tested) = (Popularity(settings.Zipf), Popularity(settings.TestZipf ?? settings.Zipf));
@@ -73,7 +75,7 @@ public static class OneEpoch
             using var inner = NewDisposeScope();
             var user = random.Integers(users, settings.Impressions);
             var item = searchsorted(popularity, random.Uniform([settings.Impressions], ScalarType.Float64) * popularity[-1], right: true).clamp_max(items - 1);
-            var rate = (-0.4 + Rows(appeal, item).squeeze(-1) + ((Rows(tasteU, user) * Rows(tasteV, item)).sum(-1) / Math.Sqrt(TruthRank))).sigmoid();
+            var rate = (-0.4 + Rows(appeal, item).squeeze(-1) + ((Rows(tasteU, user) * Rows(tasteV, item)).sum(-1) / Math.Sqrt(settings.TruthRank))).sigmoid();
             var click = (random.Uniform([settings.Impressions], ScalarType.Float32) < rate).to(ScalarType.Float32);
             // Kept beyond the step that may have asked for it.
             return (user.DetachFromDisposeScope(), item.DetachFromDisposeScope(), click.DetachFromDisposeScope(), rate.DetachFromDisposeScope());
@@ -87,7 +89,7 @@ public static class OneEpoch
         }
         var (train, test) = (Log(shown), Log(tested));
         var run = new OneEpochRun(new Trace("train", replicas), new Trace("test", replicas), new Trace("AUC", replicas),
-            [.. Each(test.Rate, test.Click, ClickPrediction.LogLoss)], new Trace("information abundance", replicas));
+            [.. Each(test.Rate, test.Click, ClickPrediction.LogLoss)], new Trace("information abundance", replicas), InformationAbundance(tasteV));
         using var adam = new Adam(weights, settings.Rate);
         var batches = settings.Impressions / settings.Batch;
         var order = arange(settings.Impressions);
@@ -124,8 +126,7 @@ public static class OneEpoch
             run.Train.Add(epoch, seen);
             run.Test.Add(epoch, [.. Each(rate, test.Click, ClickPrediction.LogLoss)]);
             run.Auc.Add(epoch, [.. Each(rate, test.Click, ClickPrediction.Auc)]);
-            var values = linalg.svdvals(layout.Split(weights)[1].to(ScalarType.Float64));
-            run.Abundance.Add(epoch, (values.sum(1) / values.amax([1])).ToDoubles());
+            run.Abundance.Add(epoch, InformationAbundance(layout.Split(weights)[1]));
             Array.Clear(seen);
         });
         Dispose(train);
@@ -138,6 +139,14 @@ public static class OneEpoch
             foreach (var tensor in new[] { log.User, log.Item, log.Click, log.Rate })
                 tensor.Dispose();
         }
+    }
+
+    /// <summary>Σσ/max σ of each replica's (row, width) matrix.</summary>
+    private static double[] InformationAbundance(Tensor embeddings)
+    {
+        using var scope = NewDisposeScope();
+        var values = linalg.svdvals(embeddings.to(ScalarType.Float64));
+        return (values.sum(1) / values.amax([1])).ToDoubles();
     }
 
     /// <summary>Rows of a table (replica, row, width) at (replica, n) places: (replica, n, width).</summary>
