@@ -50,6 +50,15 @@ public partial class FigureTests
     }
 
     [Fact]
+    public void ALongTitleIsBrokenBetweenWords()
+    {
+        var words = string.Join(' ', Enumerable.Repeat("seven77", 20));
+        var title = Json(Figure.Lines(words, "x", "y").Line("l", [1, 2], [1, 2])).GetProperty("layout").GetProperty("title").GetProperty("text").GetString()!;
+        Assert.Equal(words, title.Replace("<br>", " "));
+        Assert.All(title.Split("<br>"), line => Assert.InRange(line.Length, 1, 68));
+    }
+
+    [Fact]
     public void TheElementSaysWhatItShowsAndNeedsNoNetwork()
     {
         var html = Figure.Lines("a < b", "x", "y").Line("</script>", [1], [2]).Alt("An \"alt\" sentence.").ToHtml();

@@ -23,11 +23,12 @@ internal static class PlotlyRenderer
         var named = new HashSet<string>();
         var traces = new List<Trace>();
         var layout = new Layout();
-        layout.SetProperty("title", Map(("text", drawing.Title), ("x", 0.02), ("xanchor", "left"), ("font", Map(("size", 17)))));
+        var title = Lines(drawing.Title, 68);
+        layout.SetProperty("title", Map(("text", string.Join("<br>", title)), ("x", 0.02), ("xanchor", "left"), ("font", Map(("size", 17)))));
         // Names under bars that do not fit side by side are slanted: room for them, and the legend below it.
         var slanted = drawing.Panels.SelectMany(p => p.Series).Where(s => s.Mark == Mark.Bars && s.Categories!.Sum(c => c.Length + 2) * columns > 80).SelectMany(s => s.Categories!).Select(c => Math.Min(c.Length, 24) * 6).DefaultIfEmpty(0).Max();
-        layout.SetProperty("height", 80 + (rows * 370) + slanted);
-        layout.SetProperty("margin", Map(("l", 70), ("r", 20), ("t", 60), ("b", 60)));
+        layout.SetProperty("height", 80 + (rows * 370) + slanted + (22 * (title.Count - 1)));
+        layout.SetProperty("margin", Map(("l", 70), ("r", 20), ("t", 60 + (22 * (title.Count - 1))), ("b", 60)));
         layout.SetProperty("legend", Map(("orientation", "h"), ("y", (-0.2 / rows) - (slanted / (310.0 * rows))), ("yanchor", "top")));
         layout.SetProperty("font", Map(("family", "system-ui, sans-serif"), ("size", 13)));
         layout.SetProperty("plot_bgcolor", "#ffffff");
@@ -66,6 +67,19 @@ internal static class PlotlyRenderer
             layout.SetProperty("annotations", titles);
         var chart = GenericChart.setLayout(layout, GenericChart.ofTraceObjects(false, ListModule.OfSeq(traces)));
         return GenericChart.toFigureJson(chart);
+    }
+
+    /// <summary>A title as lines of at most so many letters, parted between words: plotly.js breaks none by itself, and a narrow page cuts what is longer.</summary>
+    private static List<string> Lines(string text, int longest)
+    {
+        var lines = new List<string> { "" };
+        foreach (var word in text.Split(' '))
+        {
+            if (lines[^1].Length + word.Length + 1 > longest && lines[^1] != "")
+                lines.Add("");
+            lines[^1] = lines[^1] == "" ? word : $"{lines[^1]} {word}";
+        }
+        return lines;
     }
 
     public static string Script()
