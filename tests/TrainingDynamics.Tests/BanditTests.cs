@@ -81,6 +81,19 @@ public class BanditTests
     }
 
     [Fact]
+    public void AUnionOfFixedLoggersIsUnbiasedByItsMeanPropensity()
+    {
+        using var scope = NewDisposeScope();
+        using var random = new ReplicaRandom(1, 2);
+        using var world = ClickWorld.Planted(7, 12, random);
+        using var model = new Factorization(7, 12, 3, random, scale: 1);
+        var (one, other) = (world.ZipfLogger(), world.ZipfLogger(2).flip(2));
+        var union = LoggedTable.Union(world.Endless(one).Table(7, 12), world.Endless(other).Table(7, 12));
+        Assert.All(OffPolicyLearning.Ips().On(model, union)(model.Weights).ToDoubles().Zip(world.Value(model.Policy())), v => Assert.Equal(-v.Second, v.First, 1e-12));
+        Assert.Throws<ArgumentException>(() => LoggedTable.Union());
+    }
+
+    [Fact]
     public void TopKsGradientIsIpsTimesItsMultiplier()
     {
         using var scope = NewDisposeScope();
