@@ -146,11 +146,11 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
         }
     }
 
-    /// <summary>What an exception in the host itself makes of the run: the others go on.</summary>
+    /// <summary>What an exception outside the cells makes of the run: the others go on.</summary>
     public void Break(Exception e)
     {
         _clock.Stop();
-        (Status, Problem) = ("crashed", $"the host failed: {e.GetType().Name}: {e.Message}");
+        (Status, Problem) = e is NotebookFileException ? ("failed", e.Message) : ("crashed", $"the host failed: {e.GetType().Name}: {e.Message}");
     }
 
     private Process Start(int threads)

@@ -36,7 +36,8 @@ internal static class Runner
             return BadUsage;
         }
         var jobs = Math.Min(options.Jobs, runs.Count);
-        var threads = Math.Max(1, Environment.ProcessorCount / jobs);
+        // What is written back is the same however many cores there are and notebooks are named.
+        var threads = options.InPlace ? 1 : Math.Max(1, Environment.ProcessorCount / jobs);
         var report = new Report(options.Output);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
         await RunView.Show(runs, async view =>

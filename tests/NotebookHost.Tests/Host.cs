@@ -11,20 +11,28 @@ internal static class Host
 
     public static string Dll { get; } = Path.Combine(Root, "artifacts", "bin", "NotebookHost", "NotebookHost.dll");
 
+    /// <summary>The library as a cell names it.</summary>
+    public static string Library { get; } = Path.Combine(Root, "artifacts", "bin", "TrainingDynamics", "TrainingDynamics.dll").Replace('\\', '/');
+
     /// <summary>Starts the host in <paramref name="folder"/>; torch computes on one thread, so that a run repeats bitwise.</summary>
-    public static Process Start(string folder, params IEnumerable<string> arguments) => Process.Start(new ProcessStartInfo("dotnet", [Dll, .. arguments])
+    public static Process Start(string folder, params IEnumerable<string> arguments) => Start(folder, [], arguments);
+
+    /// <summary>The same with more variables in its environment.</summary>
+    public static Process Start(string folder, IEnumerable<(string Name, string Value)> environment, IEnumerable<string> arguments)
     {
-        WorkingDirectory = folder,
-        RedirectStandardOutput = true,
-        RedirectStandardError = true,
-        RedirectStandardInput = true,
-        Environment = { ["OMP_NUM_THREADS"] = "1", ["MKL_NUM_THREADS"] = "1" },
-    })!;
+        var start = new ProcessStartInfo("dotnet", [Dll, .. arguments]) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        foreach (var (name, value) in environment.Append(("OMP_NUM_THREADS", "1")).Append(("MKL_NUM_THREADS", "1")))
+            start.Environment[name] = value;
+        return Process.Start(start)!;
+    }
 
     /// <summary>Runs it to its end.</summary>
-    public static async Task<(int Status, string Output, string Error)> RunAsync(string folder, params IEnumerable<string> arguments)
+    public static Task<(int Status, string Output, string Error)> RunAsync(string folder, params IEnumerable<string> arguments) => RunAsync(folder, [], arguments);
+
+    /// <summary>The same with more variables in its environment.</summary>
+    public static async Task<(int Status, string Output, string Error)> RunAsync(string folder, IEnumerable<(string Name, string Value)> environment, IEnumerable<string> arguments)
     {
-        using var process = Start(folder, arguments);
+        using var process = Start(folder, environment, arguments);
         var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         await process.WaitForExitAsync();
         return (process.ExitCode, await output, await error);

@@ -12,12 +12,10 @@ internal static class Jupyter
         => Script.RunAsync(Python, data, [new("JUPYTER_DATA_DIR", data), new("OMP_NUM_THREADS", "1"), new("MKL_NUM_THREADS", "1")], [Path.Combine(Host.Root, "tests", "NotebookHost.Tests", "Jupyter", script), .. arguments]);
 
     /// <summary>Registers the kernel under <paramref name="data"/>.</summary>
-    public static async Task<string> InstallAsync(string data, string command = "install")
+    public static async Task<string> InstallAsync(string data, string command = "install", string shared = "")
     {
-        using var process = Process.Start(new ProcessStartInfo("dotnet", [Host.Dll, "kernel", command]) { RedirectStandardOutput = true, Environment = { ["JUPYTER_DATA_DIR"] = data } })!;
-        var output = await process.StandardOutput.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        Assert.Equal(0, process.ExitCode);
+        var (status, output, _) = await Host.RunAsync(data, [("JUPYTER_DATA_DIR", data), ("JUPYTER_PATH", shared)], ["kernel", command]);
+        Assert.Equal(0, status);
         return output;
     }
 

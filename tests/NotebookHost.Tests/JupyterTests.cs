@@ -22,7 +22,7 @@ public sealed class JupyterTests : HostTest
         Assert.SkipUnless(OperatingSystem.IsLinux(), "it looks into /proc");
         await Jupyter.RequireAsync("jupyter_client", "zmq");
         await Jupyter.InstallAsync(Folder);
-        Script.AssertAllOk(await Jupyter.RunAsync("cases.py", Folder), checks: 20);
+        Script.AssertAllOk(await Jupyter.RunAsync("cases.py", Folder), checks: 24);
     }
 
     [Fact]
@@ -31,7 +31,8 @@ public sealed class JupyterTests : HostTest
         Browser.Require();
         await Jupyter.RequireAsync("notebook");
         await Jupyter.InstallAsync(Folder);
-        Write("n.ipynb", "var kept = 41; display(HTML(\"<b>x</b>\")); kept", "while (true) { }", "kept + 1");
+        Write("n.ipynb", "var kept = 41; display(HTML(\"<b>x</b>\")); kept", "while (true) { }", "kept + 1",
+            $"#r \"{Host.Library}\"\nTrainingDynamics.Figures.Figure.Lines(\"a line\", \"x\", \"y\").Line(\"l\", [1, 2], [1, 2])");
         var port = FreePort();
         const string token = "for-this-test";
         using var server = Process.Start(new ProcessStartInfo(Jupyter.Python, ["-m", "notebook", "--no-browser", "--ip=127.0.0.1", $"--port={port}", "--port-retries=0", "--allow-root", $"--NotebookApp.token={token}"])
@@ -55,7 +56,7 @@ public sealed class JupyterTests : HostTest
                 {
                 }
             }
-            Script.AssertAllOk(await Browser.RunAsync("jupyter.cjs", $"http://127.0.0.1:{port}/?token={token}", "n.ipynb"), checks: 6);
+            Script.AssertAllOk(await Browser.RunAsync("jupyter.cjs", $"http://127.0.0.1:{port}/?token={token}", "n.ipynb"), checks: 7);
         }
         finally
         {
@@ -91,6 +92,12 @@ public sealed class JupyterTests : HostTest
         await Jupyter.InstallAsync(Folder, "uninstall");
         Assert.True(File.Exists(usual) && !File.Exists(other));
         Assert.Contains("not registered", await Jupyter.InstallAsync(Folder, "uninstall"));
+        // One that belongs to the whole machine would be hidden by ours of the same name.
+        File.Delete(usual);
+        var shared = Directory.CreateDirectory(Path.Combine(Folder, "shared", "kernels", ".net-csharp")).FullName;
+        File.WriteAllText(Path.Combine(shared, "kernel.json"), """{"argv":["dotnet","interactive"],"display_name":".NET (C#)"}""");
+        Assert.Contains("this one is notebook-host-csharp", await Jupyter.InstallAsync(Folder, shared: Path.Combine(Folder, "shared")));
+        Assert.False(File.Exists(usual));
     }
 
     [Fact]
@@ -120,6 +127,9 @@ public sealed class JupyterTests : HostTest
         await Refused(With("transport", "ipc"), "transport 'ipc'");
         await Refused(With("signature_scheme", "hmac-md5"), "hmac-md5");
         await Refused(With("ip", "0.0.0.0"), "127.0.0.1 only");
+        await Refused(With("ip", "::1"), "127.0.0.1 only");
+        await Refused(With("key", ""), "empty key");
+        await Refused(With("hb_port", 70_000), "hb_port 70000");
         using var taken = new TcpListener(IPAddress.Loopback, ports[3]);
         taken.Start();
         await Refused(Good(), $"port {ports[3]}");

@@ -54,7 +54,7 @@ public sealed class OutputTests : HostTest
     {
         Write("n.ipynb", """
             "{\"fraction\":0.1,\"text\":\"1 of 10 steps\"}".DisplayAs("application/vnd.notebook.progress+json");
-            System.Threading.Thread.Sleep(2500);
+            System.Threading.Thread.Sleep(6000);
             "{\"fraction\":0.2,\"text\":\"2 of 10 steps\"}".DisplayAs("application/vnd.notebook.progress+json");
             Console.Write("kept");
             """);

@@ -5,8 +5,6 @@ namespace NotebookHost.Tests;
 /// <summary>Saving outputs into notebooks, and taking them out.</summary>
 public sealed class SavedTests : HostTest
 {
-    private static bool HasBrowser => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, "chromium")));
-
     /// <summary>Something that draws as the library's figures do, without the library.</summary>
     private const string Drawing = """
         HTML("<div class=\"js-plotly-plot\" data-drawn=\"\"></div><script>document.querySelector('.js-plotly-plot').layout = { height: 100 }; window.Plotly = { toImage: async (g, o) => btoa((o.format === 'png' ? 'a picture of ' : 'a much larger picture of ') + o.height) };</script>")
@@ -17,7 +15,7 @@ public sealed class SavedTests : HostTest
     [Fact]
     public async Task OutputsAreSavedAsStillPicturesTwiceTheSameAndStripTakesThemOut()
     {
-        Assert.SkipUnless(HasBrowser, "no Chromium is installed (Debian: apt-get install chromium)");
+        Assert.SkipUnless(Browser.Chromium, "no Chromium is installed (Debian: apt-get install chromium)");
         Write("n.ipynb", "Console.WriteLine(1); 2", Drawing.Trim());
         var bare = File.ReadAllText(Path.Combine(Folder, "n.ipynb"));
         var (status, said, error) = await Run("n.ipynb", "--in-place");
@@ -44,7 +42,7 @@ public sealed class SavedTests : HostTest
     [Fact]
     public async Task WhatChangedWhileItRanIsNotOverwrittenAndWhatFailedIsNotSaved()
     {
-        Assert.SkipUnless(HasBrowser, "no Chromium is installed (Debian: apt-get install chromium)");
+        Assert.SkipUnless(Browser.Chromium, "no Chromium is installed (Debian: apt-get install chromium)");
         Write("n.ipynb", "System.IO.File.WriteAllText(\"n.ipynb\", System.IO.File.ReadAllText(\"n.ipynb\").Replace(\"4711\", \"4712\"));", "4711");
         var (status, output, _) = await Run("n.ipynb", "--in-place");
         Assert.Equal(1, status);

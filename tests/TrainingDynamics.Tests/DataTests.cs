@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Net;
+using System.Net.Sockets;
 using TrainingDynamics.Data;
 using TrainingDynamics.Measurement;
 
@@ -105,7 +106,7 @@ public sealed class DataTests : IDisposable
     [Fact]
     public async Task AFetchedFileWithAnotherChecksumIsRefusedAndNotKept()
     {
-        using var server = new HttpListener();
+        using var server = new TcpListener(IPAddress.Loopback, 0);
         var (address, answer) = ServeOtherBytes(server);
         var target = Path.Combine(_folder, "new");
         var e = await Assert.ThrowsAsync<DataFileException>(() => Mnist.Digits.FetchAsync(target, address));
@@ -117,7 +118,7 @@ public sealed class DataTests : IDisposable
     [Fact]
     public async Task MovieLensWithAnotherChecksumIsRefusedAndNotKept()
     {
-        using var server = new HttpListener();
+        using var server = new TcpListener(IPAddress.Loopback, 0);
         var (address, answer) = ServeOtherBytes(server);
         var target = Path.Combine(_folder, "movielens");
         var e = await Assert.ThrowsAsync<DataFileException>(() => MovieLens.FetchAsync(target, address));
@@ -189,16 +190,18 @@ public sealed class DataTests : IDisposable
     public void SlicesThatAreNotThereAreRefused() => Assert.Throws<ArgumentOutOfRangeException>(() => Digits.Load().Test.Slice(490, 10));
 
     /// <summary>A server on this machine that answers once, with three bytes that nobody asked for.</summary>
-    private static (Uri Address, Task Answer) ServeOtherBytes(HttpListener server)
+    private static (Uri Address, Task Answer) ServeOtherBytes(TcpListener server)
     {
-        var address = $"http://127.0.0.1:{20000 + (Environment.ProcessId % 20000)}/";
-        server.Prefixes.Add(address);
         server.Start();
-        return (new Uri(address), Task.Run(async () =>
+        return (new Uri($"http://{server.LocalEndpoint}/"), Task.Run(async () =>
         {
-            var context = await server.GetContextAsync();
-            await context.Response.OutputStream.WriteAsync(new byte[] { 1, 2, 3 });
-            context.Response.Close();
+            using var client = await server.AcceptTcpClientAsync();
+            using var stream = client.GetStream();
+            using var reader = new StreamReader(stream, leaveOpen: true);
+            while (await reader.ReadLineAsync() is { Length: > 0 })
+            {
+            }
+            await stream.WriteAsync(System.Text.Encoding.ASCII.GetBytes("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"));
         }));
     }
 

@@ -56,6 +56,10 @@ public partial class FigureTests
         var title = Json(Figure.Lines(words, "x", "y").Line("l", [1, 2], [1, 2])).GetProperty("layout").GetProperty("title").GetProperty("text").GetString()!;
         Assert.Equal(words, title.Replace("<br>", " "));
         Assert.All(title.Split("<br>"), line => Assert.InRange(line.Length, 1, 68));
+        var panel = Figure.Lines(words, words, "y").Line("l", [1, 2], [1, 2]);
+        var layout = Json(Figure.Panels("three", panel, panel, panel)).GetProperty("layout");
+        foreach (var text in new[] { layout.GetProperty("annotations")[0], layout.GetProperty("xaxis2").GetProperty("title") }.Select(t => t.GetProperty("text").GetString()!))
+            Assert.All(text.Split("<br>"), line => Assert.InRange(line.Length, 1, 24));
     }
 
     [Fact]
@@ -83,20 +87,33 @@ public partial class FigureTests
     [Fact]
     public void TooManyPointsAreThinnedAndTheNameSaysSo()
     {
-        var x = Enumerable.Range(0, 100_000).Select(i => (double)i).ToArray();
+        var x = Enumerable.Range(0, 1_000_000).Select(i => (double)i).ToArray();
         var trace = Json(Figure.Lines("t", "x", "y").Line("long", x, x)).GetProperty("data")[0];
         Assert.Equal(2000, trace.GetProperty("x").GetArrayLength());
-        Assert.Equal("long (2000 of 100000 points)", trace.GetProperty("name").GetString());
-        Assert.Equal(99_999, trace.GetProperty("x")[1999].GetDouble());
+        Assert.Equal("long (2000 of 1000000 points)", trace.GetProperty("name").GetString());
+        Assert.Equal(999_999, trace.GetProperty("x")[1999].GetDouble());
+        var bars = Json(Figure.Bars("t", "x", "y").Bar("many", [.. x[..3000].Select(v => $"{v}")], [.. x[..3000].Select(v => new[] { v })])).GetProperty("data")[0];
+        Assert.Equal("many (2000 of 3000 points)", bars.GetProperty("name").GetString());
+        Assert.Equal("2999", bars.GetProperty("x")[1999].GetString());
+        var arrows = Json(Figure.Plane("t", "x", "y").Arrows("field", [.. x[..3000].Select(v => (v, v, 1.0, 1.0))])).GetProperty("data")[0];
+        Assert.Equal("field (2000 of 3000 points)", arrows.GetProperty("name").GetString());
+        string[] names = [.. x[..1000].Select(v => $"{v}")];
+        var map = Json(Figure.HeatMap("t", names, ["one"], [x[..1000]], "scale")).GetProperty("data")[0];
+        Assert.Equal("scale (1 of 1 rows, 200 of 1000 columns)", map.GetProperty("name").GetString());
+        Assert.Equal(999, map.GetProperty("z")[0][199].GetDouble());
     }
 
     [Fact]
     public void WhatIsNotFiniteIsLeftOutAndTheNameSaysSo()
     {
-        var data = Json(Figure.Lines("t", "x", "y").Line("gaps", [1, 2, 3, 4], [1, double.NaN, double.PositiveInfinity, 2])).GetProperty("data");
-        Assert.Equal("gaps (2 of 4 not finite, left out)", data[data.GetArrayLength() - 1].GetProperty("name").GetString());
+        var data = Json(Figure.Lines("t", "x", "y").Line("gaps", [1, 2, 3, double.NaN], [1, double.NaN, double.PositiveInfinity, 2])).GetProperty("data");
+        Assert.Equal("gaps (3 of 4 not finite, left out)", data[data.GetArrayLength() - 1].GetProperty("name").GetString());
+        Assert.Equal(JsonValueKind.Null, data[data.GetArrayLength() - 1].GetProperty("x")[3].ValueKind);
         var map = Figure.HeatMap("map", ["c"], ["r1", "r2"], [[1], [double.NaN]], "scale");
         Assert.Contains("scale (1 of 2 not finite, left out)", map.ToElement());
+        var arrows = Json(Figure.Plane("t", "x", "y").Arrows("field", [(0, 0, 1, 1), (0, 0, double.NaN, 1)])).GetProperty("data")[0];
+        Assert.Equal("field (1 of 2 not finite, left out)", arrows.GetProperty("name").GetString());
+        Assert.Equal(7, arrows.GetProperty("x").GetArrayLength());
         Assert.DoesNotContain("not finite", Figure.Lines("t", "x", "y").Measured(Curve()).ToElement());
     }
 

@@ -75,6 +75,13 @@ public class SgdTests
         for (var step = 0; step < 2; step++)
             sgd.Step(ones_like(weights));
         Assert.Equal([1, 0.8, 0.5], weights.select(1, 0).ToDoubles().Select(w => Math.Round(w, 12)));
+        using var decayed = ones(3, 2, dtype: ScalarType.Float64);
+        using var decaying = new Sgd(decayed, rate: 0.1, decoupledDecay: [0, 1, 2]);
+        using var coupled = new Sgd(decayed, rate: 0.1, l2: [0, 1, 2]);
+        decaying.Step(zeros_like(decayed));
+        Assert.Equal([1, 0.9, 0.8], decayed.select(1, 0).ToDoubles().Select(w => Math.Round(w, 12)));
+        coupled.Step(zeros_like(decayed));
+        Assert.Equal([1, 0.81, 0.64], decayed.select(1, 0).ToDoubles().Select(w => Math.Round(w, 12)));
     }
 
     [Fact]

@@ -31,8 +31,9 @@ internal sealed class CSharpSession
     private readonly Action<JsonObject> _emit;
     private readonly InteractiveAssemblyLoader _loader = new();
     private readonly HashSet<string> _probed = [];
-    private readonly HashSet<string> _referenced = [];
+    private readonly HashSet<string> _packages = [];
     private readonly Dictionary<string, string> _natives = [];
+    private HashSet<string> _referenced = [];
     private ScriptOptions _options;
     private ScriptState? _state;
 
@@ -61,6 +62,7 @@ internal sealed class CSharpSession
     public async Task<CellError?> RunAsync(string name, string code)
     {
         Kernel.Output = _emit;
+        var (referenced, before) = (new HashSet<string>(_referenced), _state);
         try
         {
             code = await CarryOutDirectives(code);
@@ -86,6 +88,11 @@ internal sealed class CSharpSession
         catch (Exception e)
         {
             return Describe(e);                                                        // a directive, or a formatter
+        }
+        finally
+        {
+            if (_state == before)
+                _referenced = referenced;                                              // the cell did not begin: what it refers to is yet to be known
         }
     }
 
@@ -159,7 +166,7 @@ internal sealed class CSharpSession
 
     private async Task ReferencePackage(string specification)
     {
-        if (!_referenced.Add("nuget:" + specification))
+        if (_packages.Contains(specification))
             return;
         var package = await NuGetReference.RestoreAsync(specification, _folder);
         foreach (var native in package.Native)
@@ -170,6 +177,7 @@ internal sealed class CSharpSession
             _loader.RegisterDependency(AssemblyLoadContext.Default.LoadFromAssemblyPath(file));
             _options = _options.AddReferences(MetadataReference.CreateFromFile(file));
         }
+        _packages.Add(specification);
     }
 
     private Assembly? Probe(AssemblyLoadContext context, AssemblyName name)

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using System.Xml.Linq;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Microsoft.CodeAnalysis.CSharp.Syntax;
@@ -42,7 +43,7 @@ internal static class Assistance
         if (symbol is not null)
         {
             var more = info.Symbol is null ? info.CandidateSymbols.Length - 1 : (symbol as IMethodSymbol)?.ContainingType?.GetMembers(symbol.Name).Length - 1 ?? 0;
-            data["text/plain"] = symbol.ToDisplayString(SymbolDisplayFormat.MinimallyQualifiedFormat) + (more > 0 ? $" (+ {more} overloads)" : "") + Summary(symbol);
+            data["text/plain"] = symbol.ToDisplayString(SymbolDisplayFormat.MinimallyQualifiedFormat) + (more > 0 ? $" (+ {more} overloads)" : "") + Summary(model.Compilation, symbol);
         }
         return new JsonObject { ["status"] = "ok", ["found"] = symbol is not null, ["data"] = data, ["metadata"] = new JsonObject() };
     }
@@ -50,12 +51,18 @@ internal static class Assistance
     private static IEnumerable<string> Candidates(SemanticModel model, int start)
     {
         var before = start == 0 ? default : model.SyntaxTree.GetRoot().FindToken(start - 1);
-        if (before.Parent is MemberAccessExpressionSyntax access && before == access.OperatorToken)
+        var of = before.Parent switch
         {
-            var named = model.GetSymbolInfo(access.Expression).Symbol;
+            MemberAccessExpressionSyntax access when before == access.OperatorToken => access.Expression,
+            MemberBindingExpressionSyntax binding when before == binding.OperatorToken => binding.Ancestors().OfType<ConditionalAccessExpressionSyntax>().First().Expression,
+            _ => null,
+        };
+        if (of is not null)
+        {
+            var named = model.GetSymbolInfo(of).Symbol;
             if (named is INamespaceOrTypeSymbol container)
                 return model.LookupSymbols(start, container).Where(s => s is not IMethodSymbol { MethodKind: MethodKind.Constructor } && (s.IsStatic || s is INamespaceOrTypeSymbol)).Select(s => s.Name);
-            return model.GetTypeInfo(access.Expression).Type is { } type
+            return model.GetTypeInfo(of).Type is { } type
                 ? model.LookupSymbols(start, type, includeReducedExtensionMethods: true).Where(s => !s.IsStatic && s.CanBeReferencedByName || s is IMethodSymbol { ReducedFrom: not null }).Select(s => s.Name)
                 : [];
         }
@@ -65,21 +72,31 @@ internal static class Assistance
         return model.LookupSymbols(start).Where(s => s.CanBeReferencedByName).Select(s => s.Name).Concat(words);
     }
 
-    private static string Summary(ISymbol symbol)
+    /// <summary>The summary of a symbol's documentation, from the file beside its assembly.</summary>
+    private static string Summary(Compilation compilation, ISymbol symbol)
     {
-        var xml = symbol.GetDocumentationCommentXml();
-        if (string.IsNullOrEmpty(xml))
+        if (symbol.ContainingAssembly is not { } assembly || compilation.GetMetadataReference(assembly) is not PortableExecutableReference { FilePath: { } path })
             return "";
         try
         {
-            var summary = System.Xml.Linq.XElement.Parse(xml).Element("summary")?.Value;
-            return summary is null ? "" : "\n\n" + string.Join(' ', summary.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+            var id = symbol.OriginalDefinition.GetDocumentationCommentId();
+            var summary = XDocument.Load(Path.ChangeExtension(path, ".xml")).Descendants("member").FirstOrDefault(m => (string?)m.Attribute("name") == id)?.Element("summary");
+            return summary is null ? "" : "\n\n" + string.Join(' ', Text(summary).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
         }
-        catch (System.Xml.XmlException)
+        catch (Exception e) when (e is IOException or System.Xml.XmlException)
         {
             return "";
         }
     }
+
+    /// <summary>What is said, and what a reference or a parameter is called.</summary>
+    private static string Text(XNode node) => node switch
+    {
+        XText text => text.Value,
+        XElement { IsEmpty: true } element => ((string?)element.Attribute("cref") ?? (string?)element.Attribute("name") ?? (string?)element.Attribute("langword") ?? "").Split('.', ':')[^1],
+        XElement element => string.Concat(element.Nodes().Select(Text)),
+        _ => "",
+    };
 
     /// <summary>A position in UTF-16 from one in Unicode characters, as Jupyter counts.</summary>
     private static int Position(string code, int cursor)

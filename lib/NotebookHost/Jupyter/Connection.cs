@@ -41,9 +41,12 @@ internal sealed record Connection(string Ip, int Shell, int Control, int IoPub, 
             throw new ConnectionException($"the connection file {path} asks for transport '{transport}'; this kernel speaks tcp");
         if (Get<string>("signature_scheme") is var scheme and not "hmac-sha256")
             throw new ConnectionException($"the connection file {path} asks for signatures by '{scheme}'; this kernel signs by hmac-sha256");
-        if (Get<string>("ip") is var ip && !(IPAddress.TryParse(ip, out var address) && IPAddress.IsLoopback(address)))
+        if (Get<string>("ip") is var ip && ip is not "127.0.0.1")
             throw new ConnectionException($"the connection file {path} asks for address {ip}; this kernel runs code and listens on 127.0.0.1 only");
-        return new Connection(ip, Get<int>("shell_port"), Get<int>("control_port"), Get<int>("iopub_port"), Get<int>("stdin_port"), Get<int>("hb_port"), Get<string>("key"));
+        int Port(string name) => Get<int>(name) is var port and > 0 and <= IPEndPoint.MaxPort ? port : throw new ConnectionException($"the connection file {path} has {name} {Get<int>(name)}; a port is 1 to {IPEndPoint.MaxPort}");
+        if (Get<string>("key") is var key && key == "")
+            throw new ConnectionException($"the connection file {path} has an empty key; this kernel runs code and hears signed messages only");
+        return new Connection(ip, Port("shell_port"), Port("control_port"), Port("iopub_port"), Port("stdin_port"), Port("hb_port"), key);
     }
 
     /// <summary>The address of a port.</summary>
@@ -91,7 +94,7 @@ internal sealed record Message(IReadOnlyList<byte[]> Identities, JsonObject Head
         if (at < 0 || all.Count < at + 6)
             return null;
         byte[][] parts = [.. all.Skip(at + 2).Take(4)];
-        if (key != "" && !CryptographicOperations.FixedTimeEquals(all[at + 1], Encoding.ASCII.GetBytes(Sign(key, parts))))
+        if (!CryptographicOperations.FixedTimeEquals(all[at + 1], Encoding.ASCII.GetBytes(Sign(key, parts))))
             return null;
         try
         {
@@ -105,5 +108,5 @@ internal sealed record Message(IReadOnlyList<byte[]> Identities, JsonObject Head
     }
 
     private static string Sign(string key, byte[][] parts)
-        => key == "" ? "" : Convert.ToHexStringLower(HMACSHA256.HashData(Encoding.UTF8.GetBytes(key), parts.SelectMany(p => p).ToArray()));
+        => Convert.ToHexStringLower(HMACSHA256.HashData(Encoding.UTF8.GetBytes(key), parts.SelectMany(p => p).ToArray()));
 }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.IO.Enumeration;
 using System.Text.Json.Nodes;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
@@ -30,6 +31,7 @@ internal sealed class JupyterKernel : IDisposable
     private readonly CSharpSession _csharp;
     private readonly CellThread _cells = new();
     private volatile Message? _running;
+    private bool _stored;
     private int _count;
 
     private JupyterKernel(Connection connection)
@@ -129,10 +131,7 @@ internal sealed class JupyterKernel : IDisposable
                 Reply(_shell, message, Assistance.Inspect(_csharp, (string?)message.Content["code"] ?? "", (int?)message.Content["cursor_pos"] ?? 0));
                 break;
             case "history_request":
-                var tail = _history.Index().TakeLast((int?)message.Content["n"] ?? _history.Count);
-                var withOutput = (bool?)message.Content["output"] ?? false;
-                JsonNode Entry((string Code, string? Result) cell) => withOutput ? new JsonArray(cell.Code, cell.Result) : JsonValue.Create(cell.Code);
-                Reply(_shell, message, new JsonObject { ["status"] = "ok", ["history"] = new JsonArray([.. tail.Select(h => new JsonArray(0, h.Index + 1, Entry(h.Item)))]) });
+                Reply(_shell, message, History(message.Content));
                 break;
             case "comm_info_request":
                 Reply(_shell, message, new JsonObject { ["status"] = "ok", ["comms"] = new JsonObject() });
@@ -141,6 +140,22 @@ internal sealed class JupyterKernel : IDisposable
                 Shutdown(_shell, message);
                 break;
         }
+    }
+
+    /// <summary>The cells of this session that were asked for: the last, those of some numbers, or those that a pattern fits.</summary>
+    private JsonObject History(JsonObject asked)
+    {
+        var all = _history.Select((cell, i) => (Number: i + 1, cell.Code, cell.Result));
+        var which = (string?)asked["hist_access_type"] switch
+        {
+            "range" => all.Where(c => c.Number >= ((int?)asked["start"] ?? 1) && c.Number < ((int?)asked["stop"] ?? int.MaxValue)),
+            "search" => all.Where(c => FileSystemName.MatchesSimpleExpression((string?)asked["pattern"] ?? "*", c.Code, ignoreCase: false)).TakeLast((int?)asked["n"] ?? int.MaxValue),
+            _ => all.TakeLast((int?)asked["n"] ?? int.MaxValue),
+        };
+        if ((bool?)asked["unique"] ?? false)
+            which = which.GroupBy(c => c.Code).Select(same => same.Last()).OrderBy(c => c.Number);
+        var withOutput = (bool?)asked["output"] ?? false;
+        return new JsonObject { ["status"] = "ok", ["history"] = new JsonArray([.. which.Select(c => new JsonArray(0, c.Number, withOutput ? new JsonArray(c.Code, c.Result) : JsonValue.Create(c.Code)))]) };
     }
 
     /// <summary>What may not wait for a running cell.</summary>
@@ -179,7 +194,8 @@ internal sealed class JupyterKernel : IDisposable
     {
         var code = (string?)message.Content["code"] ?? "";
         var silent = (bool?)message.Content["silent"] ?? false;
-        if (!silent && ((bool?)message.Content["store_history"] ?? true))
+        _stored = !silent && ((bool?)message.Content["store_history"] ?? true);
+        if (_stored)
         {
             _count++;
             _history.Add((code, null));
@@ -188,6 +204,10 @@ internal sealed class JupyterKernel : IDisposable
             Publish("execute_input", message, new JsonObject { ["code"] = code, ["execution_count"] = _count });
         _outputs.StartCell();
         var error = code.Trim() == "" ? null : _cells.Run(() => _csharp.RunAsync($"cell {_count}", code));
+        // What was sent together with a cell that failed is not run; what is sent on hearing of it is.
+        var together = new List<Message>();
+        while (error is not null && ((bool?)message.Content["stop_on_error"] ?? true) && _work.TryTake(out var waiting))
+            together.Add(waiting);
         if (error is not null && !silent)
             _outputs.Emit(CellOutput.Of(error));
         _outputs.Flush();
@@ -197,21 +217,16 @@ internal sealed class JupyterKernel : IDisposable
             return;
         }
         Reply(_shell, message, new JsonObject { ["status"] = "error", ["execution_count"] = _count, ["ename"] = error.Type, ["evalue"] = error.Message, ["traceback"] = new JsonArray([.. error.Traceback.Select(l => JsonValue.Create(l))]) });
-        if ((bool?)message.Content["stop_on_error"] ?? true)
+        foreach (var waiting in together)
         {
-            // What was sent together with a cell that failed is not run.
-            Thread.Sleep(20);
-            while (_work.TryTake(out var waiting))
+            if (waiting.Type != "execute_request")
             {
-                if (waiting.Type != "execute_request")
-                {
-                    Answer(waiting);
-                    continue;
-                }
-                Publish("status", waiting, new JsonObject { ["execution_state"] = "busy" });
-                Reply(_shell, waiting, Aborted());
-                Publish("status", waiting, new JsonObject { ["execution_state"] = "idle" });
+                Answer(waiting);
+                continue;
             }
+            Publish("status", waiting, new JsonObject { ["execution_state"] = "busy" });
+            Reply(_shell, waiting, Aborted());
+            Publish("status", waiting, new JsonObject { ["execution_state"] = "idle" });
         }
     }
 
@@ -245,7 +260,7 @@ internal sealed class JupyterKernel : IDisposable
         if (type == "execute_result")
         {
             content["execution_count"] = _count;
-            if (_history.Count > 0)
+            if (_stored)
                 _history[^1] = _history[^1] with { Result = (string?)content["data"]?["text/plain"] };
         }
         Publish(type, _running, content);

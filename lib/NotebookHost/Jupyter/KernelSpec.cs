@@ -14,11 +14,16 @@ internal static class KernelSpec
         : OperatingSystem.IsMacOS() ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), "Library", "Jupyter")
         : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "jupyter"), "kernels");
 
+    /// <summary>Where Jupyter looks besides: kernels of the whole machine, of which the user's own would hide one of the same name.</summary>
+    private static IEnumerable<string> Shared => (Environment.GetEnvironmentVariable("JUPYTER_PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+        .Concat(OperatingSystem.IsWindows() ? [Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.CommonApplicationData), "jupyter")] : ["/usr/local/share/jupyter", "/usr/share/jupyter"])
+        .Select(folder => Path.Combine(folder, "kernels"));
+
     /// <summary>Writes the specification; under another name where a .NET Interactive is registered.</summary>
     public static int Install()
     {
         var usual = Path.Combine(Folder, Usual);
-        var taken = File.Exists(Path.Combine(usual, "kernel.json")) && !IsOurs(usual);
+        var taken = Shared.Prepend(Folder).Select(folder => Path.Combine(folder, Usual)).Any(f => File.Exists(Path.Combine(f, "kernel.json")) && !IsOurs(f));
         var target = taken ? Path.Combine(Folder, Other) : usual;
         Directory.CreateDirectory(target);
         var spec = new JsonObject

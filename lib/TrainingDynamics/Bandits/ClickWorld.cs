@@ -24,7 +24,7 @@ public sealed class ClickWorld : IDisposable
         if (share.Length != reward.shape[1] || share.Any(s => !(s >= 0 && double.IsFinite(s))) || !(share.Sum() > 0))
             throw new ArgumentException($"share has {share.Length} values with sum {share.Sum()}, wanted are {reward.shape[1]}, one for each context, none negative, with a positive sum", nameof(share));
         Reward = reward.to(ScalarType.Float64).DetachFromDisposeScope();
-        Share = tensor(share.Select(s => s / share.Sum()).ToArray()).DetachFromDisposeScope();
+        Share = Aligned.Tensor(share.Select(s => s / share.Sum()).ToArray()).DetachFromDisposeScope();
     }
 
     /// <summary>r(x, a), (replica, context, item), float64.</summary>

@@ -1,4 +1,5 @@
 using TorchSharp;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Data;
@@ -73,8 +74,8 @@ public sealed record Batch(Tensor Inputs, Tensor Labels) : IDisposable
     {
         using var scope = NewDisposeScope();
         return new Batch(
-            tensor(images.Inputs, dtype: dtype).unsqueeze(0).MoveToOuterDisposeScope(),
-            tensor(images.Labels).unsqueeze(0).MoveToOuterDisposeScope());
+            Aligned.Tensor(images.Inputs, dtype: dtype).unsqueeze(0).MoveToOuterDisposeScope(),
+            Aligned.Tensor(images.Labels).unsqueeze(0).MoveToOuterDisposeScope());
     }
 
     /// <summary>The same batch, no longer disposed of by the scope it was made in.</summary>

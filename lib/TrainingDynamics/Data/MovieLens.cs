@@ -2,6 +2,7 @@ using System.Globalization;
 using System.IO.Compression;
 using CsvHelper;
 using TorchSharp;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Data;
@@ -16,20 +17,14 @@ public sealed record Ratings(string Name, IReadOnlyList<long> UserIds, IReadOnly
 {
     /// <summary>The number of the item with this id.</summary>
     /// <exception cref="ArgumentException">There is none.</exception>
-    public int ItemOf(long id) => Numbered(ItemIds, id, "item");
-
-    /// <summary>The number of the user with this id.</summary>
-    /// <exception cref="ArgumentException">There is none.</exception>
-    public int UserOf(long id) => Numbered(UserIds, id, "user");
-
-    private int Numbered(IReadOnlyList<long> ids, long id, string what)
+    public int ItemOf(long id)
     {
-        for (var i = 0; i < ids.Count; i++)
+        for (var i = 0; i < ItemIds.Count; i++)
         {
-            if (ids[i] == id)
+            if (ItemIds[i] == id)
                 return i;
         }
-        throw new ArgumentException($"{Name} has no {what} with the id {id}; it has {ids.Count}, from {ids.DefaultIfEmpty().Min()} to {ids.DefaultIfEmpty().Max()}", nameof(id));
+        throw new ArgumentException($"{Name} has no item with the id {id}; it has {ItemIds.Count}, from {ItemIds.DefaultIfEmpty().Min()} to {ItemIds.DefaultIfEmpty().Max()}", nameof(id));
     }
 
     /// <summary>The ratings among the most active users and the most rated items, numbered anew, most first.</summary>
@@ -51,7 +46,7 @@ public sealed record Ratings(string Name, IReadOnlyList<long> UserIds, IReadOnly
         var table = new double[UserIds.Count, ItemIds.Count];
         foreach (var row in Rows)
             table[row.User, row.Item] += of(row);
-        return tensor(table);
+        return Aligned.Tensor(table);
     }
 }
 

@@ -46,7 +46,7 @@ public sealed class TextWindows : IBatches
         if (text.Tokens.Length <= context || context < 1 || batch < 1)
             throw new ArgumentException($"a text of {text.Tokens.Length} characters has no {batch} windows of {context} and their next characters", nameof(context));
         (_random, _batch, _context) = (random, batch, context);
-        _tokens = tensor(text.Tokens).DetachFromDisposeScope();
+        _tokens = Aligned.Tensor(text.Tokens).DetachFromDisposeScope();
         _places = arange(context).DetachFromDisposeScope();
     }
 

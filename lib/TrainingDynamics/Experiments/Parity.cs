@@ -144,7 +144,7 @@ public sealed class Parity : IDisposable
     {
         using var scope = NewDisposeScope();
         var images = _newTrain.Slice(_settings.PretrainImages, _settings.FineTuneImages);
-        var q = target is null ? null : tensor(images.Labels.SelectMany(target).Select(v => (float)v).ToArray()).reshape(images.Count, 10);
+        var q = target is null ? null : Aligned.Tensor(images.Labels.SelectMany(target).Select(v => (float)v).ToArray()).reshape(images.Count, 10);
         return new Prompts(Inputs(images).MoveToOuterDisposeScope(), Rewards(images).MoveToOuterDisposeScope(), q?.MoveToOuterDisposeScope());
     }
 
@@ -224,7 +224,7 @@ public sealed class Parity : IDisposable
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
         var answers = model.Forward(weights, old ? _oldTestInputs : _newTestInputs).argmax(-1);                        // (replica, image)
-        var labels = tensor((old ? _oldTest : _newTest).Labels);
+        var labels = Aligned.Tensor((old ? _oldTest : _newTest).Labels);
         return Mean((old ? answers.eq(labels) : (answers - labels).remainder(2).eq(0)).to(ScalarType.Float64));
     }
 
@@ -235,9 +235,9 @@ public sealed class Parity : IDisposable
     }
 
     /// <summary>r(x, a) = 1 where answer and digit have one parity, (image, 10).</summary>
-    private static Tensor Rewards(Images images) => tensor(images.Labels.SelectMany(digit => Enumerable.Range(0, 10).Select(a => (a - digit) % 2 == 0 ? 1f : 0f)).ToArray()).reshape(images.Count, 10);
+    private static Tensor Rewards(Images images) => Aligned.Tensor(images.Labels.SelectMany(digit => Enumerable.Range(0, 10).Select(a => (a - digit) % 2 == 0 ? 1f : 0f)).ToArray()).reshape(images.Count, 10);
 
-    private static Tensor Inputs(Images images) => tensor(images.Inputs, dtype: ScalarType.Float32).unsqueeze(0);
+    private static Tensor Inputs(Images images) => Aligned.Tensor(images.Inputs, dtype: ScalarType.Float32).unsqueeze(0);
 
     /// <summary>The images with one more pixel that names their task.</summary>
     private static Images WithBit(Images images, double bit)
@@ -281,7 +281,7 @@ public sealed class Parity : IDisposable
     {
         private readonly Minibatches _old = new(oldImages, batch, random);
         private readonly Tensor _inputs = Inputs(newImages).DetachFromDisposeScope();
-        private readonly Tensor _digits = tensor(newImages.Labels).DetachFromDisposeScope();
+        private readonly Tensor _digits = Aligned.Tensor(newImages.Labels).DetachFromDisposeScope();
 
         public Layout Layout => model.Layout;
 

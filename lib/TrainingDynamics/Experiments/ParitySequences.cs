@@ -71,7 +71,7 @@ public sealed class ParitySequences : IDisposable
         using var model = new Transformer(Shape, random);
         var count = bytes.Length / sizeof(float) / model.Layout.Size;
         return count * model.Layout.Size * sizeof(float) == bytes.Length
-            ? new ParitySequences(tensor(MemoryMarshal.Cast<byte, float>(bytes).ToArray()).reshape(count, -1).DetachFromDisposeScope(), prompts)
+            ? new ParitySequences(Aligned.Tensor(MemoryMarshal.Cast<byte, float>(bytes).ToArray()).reshape(count, -1).DetachFromDisposeScope(), prompts)
             : throw new DataFileException($"data/parity-sequences/bases.f32 has {bytes.Length} bytes; a network of this shape has {model.Layout.Size * sizeof(float)}");
     }
 
@@ -233,7 +233,7 @@ public sealed class ParitySequences : IDisposable
     {
         private readonly Tensor _base = model.Weights.clone().DetachFromDisposeScope(), _source = model.Weights.clone().DetachFromDisposeScope();
         // choices[digit][k]: the answers that demonstrations give, repeated to one length.
-        private readonly Tensor? _choices = target is null ? null : tensor(Enumerable.Range(0, 10).SelectMany(d => Repeated(target(d))).ToArray()).reshape(10, 20).DetachFromDisposeScope();
+        private readonly Tensor? _choices = target is null ? null : Aligned.Tensor(Enumerable.Range(0, 10).SelectMany(d => Repeated(target(d))).ToArray()).reshape(10, 20).DetachFromDisposeScope();
         private int _age;
 
         public Layout Layout => model.Layout;

@@ -70,8 +70,8 @@ public static class Recommending
         using var random = new ReplicaRandom(seeds);
         var (users, items, count) = (ratings.UserIds.Count, ratings.ItemIds.Count, ratings.Rows.Count);
         var held = (random.Uniform([count], ScalarType.Float64) < 0.2).to(ScalarType.Float64);                          // (replica, rating)
-        var liked = tensor(ratings.Rows.Select(r => r.Stars >= 4 ? 1.0 : 0).ToArray()).unsqueeze(0);
-        var cell = tensor(ratings.Rows.Select(r => ((long)r.User * items) + r.Item).ToArray()).unsqueeze(0).expand(seeds.Count, -1);
+        var liked = Aligned.Tensor(ratings.Rows.Select(r => r.Stars >= 4 ? 1.0 : 0).ToArray()).unsqueeze(0);
+        var cell = Aligned.Tensor(ratings.Rows.Select(r => ((long)r.User * items) + r.Item).ToArray()).unsqueeze(0).expand(seeds.Count, -1);
         Tensor Sum(Tensor of) => zeros(seeds.Count, (long)users * items, dtype: ScalarType.Float64).scatter_add(1, cell, of / (1 - held).sum(1, keepdim: true)).reshape(seeds.Count, users, items);
         var shown = Sum(1 - held);
         using var model = new Factorization(users, items, Rank, random);

@@ -1,6 +1,7 @@
 using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
 using TrainingDynamics.Optimizers;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Experiments;
@@ -57,9 +58,9 @@ public static class TwoModes
     {
         using var scope = NewDisposeScope();
         var layout = new Layout(new Block("logit w", [1]), new Block("μ₁", [1]), new Block("ln σ₁", [1]), new Block("μ₂", [1]), new Block("ln σ₂", [1]));
-        var weights = tensor(starts.SelectMany(mu => new[] { Math.Log(0.25 / 0.75), mu, 0, 0.5, Math.Log(0.7) }).ToArray()).reshape(starts.Count, 5);
+        var weights = Aligned.Tensor(starts.SelectMany(mu => new[] { Math.Log(0.25 / 0.75), mu, 0, 0.5, Math.Log(0.7) }).ToArray()).reshape(starts.Count, 5);
         using var sgd = new Sgd(weights, rate);
-        var x = tensor(Grid).unsqueeze(0);
+        var x = Aligned.Tensor(Grid).unsqueeze(0);
         var (old, fresh) = (Normal(x, -3, 1), Normal(x, 3.5, 0.7));
         var both = (0.75 * old) + (0.25 * fresh);
         var task = new Minimizing(layout, weights, w =>

@@ -103,7 +103,7 @@ public static class WeightThatDoesNotMatter
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(sweep.Seeds);
         using var model = new ScaleInvariantMlp(shape, random);
-        model.Weights.mul_(tensor(sweep.Each(s => s.Factor), dtype: shape.Dtype).reshape(-1, 1));
+        model.Weights.mul_(Aligned.Tensor(sweep.Each(s => s.Factor), dtype: shape.Dtype).reshape(-1, 1));
         using var sgd = new Sgd(model.Weights, rate: sweep.Each(s => s.Rate));
         using var stream = new Minibatches(images, batch, random, shape.Dtype);
         var loss = new Trace("loss", random.Replicas);

@@ -13,7 +13,7 @@ namespace TrainingDynamics.Figures;
 [TypeFormatterSource(typeof(HtmlFormatterSource<Figure>), PreferredMimeTypes = ["text/html", "text/plain"])]
 public sealed class Figure : IHtml
 {
-    private const int MostPoints = 2000;
+    private const int MostPoints = 2000, MostCells = 200;
     private static int s_scriptGiven;
     private readonly List<Panel> _panels;
     private readonly string _title;
@@ -220,28 +220,48 @@ public sealed class Figure : IHtml
     {
         var count = Last.Series.Count(s => s.Mark == series.Mark);
         // What cannot be drawn is said where the reader looks for the curve.
-        var values = series.Z?.SelectMany(row => row) ?? series.Y;
-        if (values.Count(v => !double.IsFinite(v)) is > 0 and var missing)
-            series = series with { Name = $"{series.Name} ({missing} of {values.Count()} not finite, left out)" };
-        if (series.X.Length > MostPoints && series.Z is null && series.U is null)
-            series = Thinned(series);
-        Last.Series.Add(series with { Color = count });
+        var finite = series.Z?.SelectMany(row => row).Select(double.IsFinite).ToArray()
+            ?? [.. series.Y.Select((y, i) => double.IsFinite(y) && new[] { series.X, series.U, series.V }.All(v => v is null or [] || double.IsFinite(v[i])))];
+        if (finite.Count(f => !f) is > 0 and var missing)
+            series = series with { Name = $"{series.Name} ({missing} of {finite.Length} not finite, left out)" };
+        Last.Series.Add(Thinned(series) with { Color = count });
         return this;
     }
 
+    /// <summary>The series, or what of it a page can carry, evenly spaced, which its name then says.</summary>
     private static Series Thinned(Series s)
     {
-        var keep = Enumerable.Range(0, MostPoints).Select(i => (int)((long)i * (s.X.Length - 1) / (MostPoints - 1))).ToArray();
-        double[] Pick(double[] values) => [.. keep.Select(i => values[i])];
-        return s with
+        if (s.Z is [var first, ..])
         {
-            Name = $"{s.Name} ({MostPoints} of {s.X.Length} points)",
-            X = Pick(s.X),
-            Y = Pick(s.Y),
-            Low = s.Low is null ? null : Pick(s.Low),
-            High = s.High is null ? null : Pick(s.High),
+            var (rows, columns) = (Kept(s.Z.Length, MostCells), Kept(first.Length, MostCells));
+            return rows.Length == s.Z.Length && columns.Length == first.Length ? s : s with
+            {
+                Name = $"{s.Name} ({rows.Length} of {s.Z.Length} rows, {columns.Length} of {first.Length} columns)",
+                X = Pick(s.X, columns)!,
+                Y = Pick(s.Y, rows)!,
+                Categories = Pick(s.Categories, columns),
+                Rows = Pick(s.Rows, rows),
+                Z = [.. rows.Select(i => Pick(s.Z[i], columns)!)],
+                Text = s.Text is null ? null : [.. rows.Select(i => Pick(s.Text[i], columns)!)],
+            };
+        }
+        var kept = Kept(s.Y.Length, MostPoints);
+        return kept.Length == s.Y.Length ? s : s with
+        {
+            Name = $"{s.Name} ({kept.Length} of {s.Y.Length} points)",
+            X = Pick(s.X, kept)!,
+            Y = Pick(s.Y, kept)!,
+            Low = Pick(s.Low, kept),
+            High = Pick(s.High, kept),
+            Categories = Pick(s.Categories, kept),
+            U = Pick(s.U, kept),
+            V = Pick(s.V, kept),
         };
     }
+
+    private static int[] Kept(int count, int most) => [.. Enumerable.Range(0, Math.Min(count, most)).Select(i => count <= most ? i : (int)((long)i * (count - 1) / (most - 1)))];
+
+    private static T[]? Pick<T>(T[]? values, int[] kept) => values is null or [] ? values : [.. kept.Select(i => values[i])];
 
     private Series Curve(Mark mark, string name, Func<double, double> f)
     {

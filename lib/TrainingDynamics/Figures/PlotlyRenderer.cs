@@ -13,7 +13,8 @@ internal static class PlotlyRenderer
     // Okabe and Ito's colours, told apart by every kind of colour vision; each with a marker of its own.
     private static readonly string[] Colors = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444"];
     private static readonly string[] Markers = ["circle", "square", "diamond", "triangle-up", "x", "cross", "star"];
-    private const double Gap = 0.12;
+    // Between panels, as shares of the drawing: wide enough for an axis' numbers and title.
+    private const double Gap = 0.14, RowGap = 0.17;
 
     public static string Figure(string drawingJson)
     {
@@ -23,13 +24,20 @@ internal static class PlotlyRenderer
         var named = new HashSet<string>();
         var traces = new List<Trace>();
         var layout = new Layout();
+        // What a panel's width has room for, in letters: plotly.js breaks no line by itself, and a narrow page cuts what is longer.
+        var letters = columns switch { 1 => 70, 2 => 36, _ => 24 };
+        int LinesOver(Func<Panel, string> text) => drawing.Panels.Max(p => Lines(text(p), letters).Count) - 1;
         var title = Lines(drawing.Title, 68);
-        layout.SetProperty("title", Map(("text", string.Join("<br>", title)), ("x", 0.02), ("xanchor", "left"), ("font", Map(("size", 17)))));
+        var over = (22 * (title.Count - 1)) + (18 * LinesOver(p => p.Title));
         // Names under bars that do not fit side by side are slanted: room for them, and the legend below it.
         var slanted = drawing.Panels.SelectMany(p => p.Series).Where(s => s.Mark == Mark.Bars && s.Categories!.Sum(c => c.Length + 2) * columns > 80).SelectMany(s => s.Categories!).Select(c => Math.Min(c.Length, 24) * 6).DefaultIfEmpty(0).Max();
-        layout.SetProperty("height", 80 + (rows * 370) + slanted + (22 * (title.Count - 1)));
-        layout.SetProperty("margin", Map(("l", 70), ("r", 20), ("t", 60 + (22 * (title.Count - 1))), ("b", 60)));
-        layout.SetProperty("legend", Map(("orientation", "h"), ("y", (-0.2 / rows) - (slanted / (310.0 * rows))), ("yanchor", "top")));
+        var under = slanted + (18 * LinesOver(p => p.XTitle));
+        var height = 80 + (rows * 370) + over + under;
+        // The first line's foot is 32 pixels under the top edge; left to itself, plotly.js puts it in the middle of the margin.
+        layout.SetProperty("title", Map(("text", string.Join("<br>", title)), ("x", 0.02), ("xanchor", "left"), ("yref", "container"), ("y", 1 - (32.0 / height)), ("yanchor", "bottom"), ("font", Map(("size", 17)))));
+        layout.SetProperty("height", height);
+        layout.SetProperty("margin", Map(("l", 70), ("r", 20), ("t", 62 + over), ("b", 60)));
+        layout.SetProperty("legend", Map(("orientation", "h"), ("y", (-0.2 / rows) - (under / (310.0 * rows))), ("yanchor", "top")));
         layout.SetProperty("font", Map(("family", "system-ui, sans-serif"), ("size", 13)));
         layout.SetProperty("plot_bgcolor", "#ffffff");
         layout.SetProperty("paper_bgcolor", "#ffffff");
@@ -39,10 +47,10 @@ internal static class PlotlyRenderer
         foreach (var (i, panel) in drawing.Panels.Index())
         {
             var suffix = i == 0 ? "" : $"{i + 1}";
-            double width = (1 - (Gap * (columns - 1))) / columns, height = (1 - (0.24 * (rows - 1))) / rows;
-            double left = i % columns * (width + Gap), top = 1 - (i / columns * (height + 0.24));
-            var x = Axis(panel.XTitle, panel.LogX, panel.Series.Any(s => s.Categories is not null), "y" + suffix, left, left + width);
-            var y = Axis(panel.YTitle, panel.LogY, panel.Series.Any(s => s.Rows is not null), "x" + suffix, top - height, top);
+            double width = (1 - (Gap * (columns - 1))) / columns, tall = (1 - (RowGap * (rows - 1))) / rows;
+            double left = i % columns * (width + Gap), top = 1 - (i / columns * (tall + RowGap));
+            var x = Axis(Broken(panel.XTitle, letters), panel.LogX, panel.Series.Any(s => s.Categories is not null), "y" + suffix, left, left + width);
+            var y = Axis(Broken(panel.YTitle, 42), panel.LogY, panel.Series.Any(s => s.Rows is not null), "x" + suffix, top - tall, top);
             if (panel.EqualAxes)
                 (y["scaleanchor"], y["constrain"], x["constrain"]) = ("x" + suffix, "domain", "domain");
             if (panel.Series.Any(s => s.Mark == Mark.HeatMap))
@@ -50,7 +58,7 @@ internal static class PlotlyRenderer
             layout.SetProperty("xaxis" + suffix, x);
             layout.SetProperty("yaxis" + suffix, y);
             if (panel.Title != "")
-                titles.Add(Map(("text", panel.Title), ("showarrow", false), ("xref", "paper"), ("yref", "paper"), ("x", left + (width / 2)), ("y", top), ("xanchor", "center"), ("yanchor", "bottom"), ("font", Map(("size", 14)))));
+                titles.Add(Map(("text", Broken(panel.Title, letters)), ("showarrow", false), ("xref", "paper"), ("yref", "paper"), ("x", left + (width / 2)), ("y", top), ("xanchor", "center"), ("yanchor", "bottom"), ("font", Map(("size", 14)))));
             foreach (var series in panel.Series)
             {
                 foreach (var trace in Traces(series))
@@ -69,7 +77,9 @@ internal static class PlotlyRenderer
         return GenericChart.toFigureJson(chart);
     }
 
-    /// <summary>A title as lines of at most so many letters, parted between words: plotly.js breaks none by itself, and a narrow page cuts what is longer.</summary>
+    private static string Broken(string text, int longest) => string.Join("<br>", Lines(text, longest));
+
+    /// <summary>A title as lines of at most so many letters, parted between words.</summary>
     private static List<string> Lines(string text, int longest)
     {
         var lines = new List<string> { "" };
@@ -100,7 +110,7 @@ internal static class PlotlyRenderer
                     ("colorscale", "Cividis"), ("xgap", 2), ("ygap", 2), ("colorbar", Map(("title", Map(("text", s.Name), ("side", "right"))))), ("showlegend", false));
                 break;
             case Mark.Contour:
-                yield return Make("contour", s, ("x", s.X), ("y", s.Y), ("z", s.Z!.Select(Numbers)), ("colorscale", "Cividis"), ("opacity", 0.75),
+                yield return Make("contour", s, ("x", Numbers(s.X)), ("y", Numbers(s.Y)), ("z", s.Z!.Select(Numbers)), ("colorscale", "Cividis"), ("opacity", 0.75),
                     ("line", Map(("width", 0.5))), ("colorbar", Map(("title", Map(("text", s.Name), ("side", "right"))))), ("showlegend", false));
                 break;
             case Mark.Arrows:
@@ -114,8 +124,8 @@ internal static class PlotlyRenderer
             default:
                 if (s.Low is not null)
                 {
-                    yield return Make("scatter", s, ("x", s.X), ("y", Numbers(s.Low)), ("mode", "lines"), ("line", Map(("width", 0), ("color", color))), ("legendgroup", s.Name), ("showlegend", false), ("hoverinfo", "skip"));
-                    yield return Make("scatter", s, ("x", s.X), ("y", Numbers(s.High!)), ("mode", "lines"), ("line", Map(("width", 0), ("color", color))), ("fill", "tonexty"),
+                    yield return Make("scatter", s, ("x", Numbers(s.X)), ("y", Numbers(s.Low)), ("mode", "lines"), ("line", Map(("width", 0), ("color", color))), ("legendgroup", s.Name), ("showlegend", false), ("hoverinfo", "skip"));
+                    yield return Make("scatter", s, ("x", Numbers(s.X)), ("y", Numbers(s.High!)), ("mode", "lines"), ("line", Map(("width", 0), ("color", color))), ("fill", "tonexty"),
                         ("fillcolor", color + "38"), ("legendgroup", s.Name), ("showlegend", false), ("hoverinfo", "skip"));
                 }
                 var (mode, dash, width, size) = s.Mark switch
@@ -126,7 +136,7 @@ internal static class PlotlyRenderer
                     Mark.Points => ("markers", "solid", 0.0, 9),
                     _ => ("lines+markers", "solid", 2.5, 8),
                 };
-                yield return Make("scatter", s, ("x", s.Categories ?? (object)s.X), ("y", Numbers(s.Y)), ("mode", mode), ("legendgroup", s.Name),
+                yield return Make("scatter", s, ("x", s.Categories ?? (object)Numbers(s.X)), ("y", Numbers(s.Y)), ("mode", mode), ("legendgroup", s.Name),
                     ("line", Map(("dash", dash), ("width", width), ("color", s.Mark switch { Mark.Predicted => "#111111", Mark.Bet => "#777777", _ => color }))),
                     ("marker", Map(("symbol", Markers[s.Color % Markers.Length] + (s.Color >= Markers.Length ? "-open" : "")), ("size", size), ("color", color), ("maxdisplayed", s.Mark == Mark.Measured ? 12 : 0))));
                 break;
@@ -139,7 +149,9 @@ internal static class PlotlyRenderer
         List<double?> x = [], y = [];
         for (var i = 0; i < s.X.Length; i++)
         {
-            double x1 = s.X[i] + s.U![i], y1 = s.Y[i] + s.V![i], u = s.U[i], v = s.V[i];
+            if (!new[] { s.X[i], s.Y[i], s.U![i], s.V![i] }.All(double.IsFinite))
+                continue;
+            double x1 = s.X[i] + s.U[i], y1 = s.Y[i] + s.V[i], u = s.U[i], v = s.V[i];
             x.AddRange([s.X[i], x1, x1 - (0.28 * u) - (0.16 * v), null, x1, x1 - (0.28 * u) + (0.16 * v), null]);
             y.AddRange([s.Y[i], y1, y1 - (0.28 * v) + (0.16 * u), null, y1, y1 - (0.28 * v) - (0.16 * u), null]);
         }

@@ -1,4 +1,5 @@
 using TorchSharp;
+using TrainingDynamics.Runtime;
 using TrainingDynamics.Models;
 using static TorchSharp.torch;
 
@@ -41,7 +42,7 @@ public sealed class NormBudget(Layout layout, IReadOnlyList<double> shrink)
     {
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
-        var rho = tensor(shrink.Select(s => 1 - s).ToArray()).reshape(-1, 1);
+        var rho = Aligned.Tensor(shrink.Select(s => 1 - s).ToArray()).reshape(-1, 1);
         var (w, next) = (before.to(ScalarType.Float64), after.to(ScalarType.Float64));
         var d = (rho * w) - next;
         var squares = Geometry.SquaredNorm(w, layout);

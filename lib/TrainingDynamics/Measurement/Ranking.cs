@@ -1,4 +1,5 @@
 using TorchSharp;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Measurement;
@@ -22,7 +23,7 @@ public static class Ranking
         if (!scores.isfinite().all().item<bool>())
             throw new ArgumentException("a score is not finite", nameof(scores));
         var all = scores.to(ScalarType.Float64);
-        var index = tensor(heldOut.ToArray()).unsqueeze(1);
+        var index = Aligned.Tensor(heldOut.ToArray()).unsqueeze(1);
         var own = all.gather(1, index);
         var competes = excluded is null ? ones_like(all) : 1 - excluded.to(ScalarType.Float64);
         if ((competes.gather(1, index) == 0).any().item<bool>())

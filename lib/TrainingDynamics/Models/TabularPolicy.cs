@@ -1,3 +1,4 @@
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Models;
@@ -22,7 +23,7 @@ public sealed class TabularPolicy : Model
         if (policy.Any(row => row.Length != policy[0].Length) || policy.SelectMany(row => row).Any(p => !(p > 0 && double.IsFinite(p))))
             throw new ArgumentException($"a tabular policy needs rows of one length with positive entries; a softmax has no zeros. Got rows of {string.Join("/", policy.Select(r => r.Length).Distinct())}, least entry {policy.SelectMany(r => r).DefaultIfEmpty(double.NaN).Min()}", nameof(policy));
         using var scope = NewDisposeScope();
-        return tensor(policy.SelectMany(row => row).Select(p => Math.Log(p)).ToArray()).unsqueeze(0).repeat(replicas, 1).MoveToOuterDisposeScope();
+        return Aligned.Tensor(policy.SelectMany(row => row).Select(p => Math.Log(p)).ToArray()).unsqueeze(0).repeat(replicas, 1).MoveToOuterDisposeScope();
     }
 
     /// <summary>Logits (replica, prompt, answer) of all prompts; <paramref name="inputs"/> is not looked at beyond that.</summary>

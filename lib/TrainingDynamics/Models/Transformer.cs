@@ -96,7 +96,7 @@ public sealed class Transformer : Model
         if (shape.Rotary)
         {
             var half = shape.Width / shape.Heads / 2;
-            var frequencies = tensor(Enumerable.Range(0, half).Select(i => Math.Pow(10_000, -(double)i / half)).ToArray(), dtype: shape.Dtype);
+            var frequencies = Aligned.Tensor(Enumerable.Range(0, half).Select(i => Math.Pow(10_000, -(double)i / half)).ToArray(), dtype: shape.Dtype);
             var angles = arange(shape.Context, dtype: shape.Dtype).unsqueeze(1) * frequencies;                       // (position, half)
             _rotation = (angles.cos().DetachFromDisposeScope(), angles.sin().DetachFromDisposeScope());
         }

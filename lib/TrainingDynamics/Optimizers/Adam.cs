@@ -55,7 +55,7 @@ public class Adam : Optimizer
     }
 
     /// <summary>1 − β^t of each replica as a column.</summary>
-    private Tensor Correction(double[] betas) => tensor([.. betas.Select(b => 1 - Math.Pow(b, Steps))], dtype: Weights.dtype).reshape(-1, 1);
+    private Tensor Correction(double[] betas) => Aligned.Tensor(betas.Select(b => 1 - Math.Pow(b, Steps)).ToArray(), dtype: Weights.dtype).reshape(-1, 1);
 
     /// <summary>The update of both running means and u = (m/c1)/(√(v/c2) + ε).</summary>
     internal static Tensor Normalized(Tensor gradient, Tensor mean, Tensor square, Tensor beta1, Tensor beta2, Tensor correction1, Tensor correction2, double epsilon)

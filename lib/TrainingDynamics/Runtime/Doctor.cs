@@ -9,7 +9,7 @@ public static class Doctor
     /// <summary>One line a check: what was tried, whether it worked, and what was seen or what to do.</summary>
     public static IEnumerable<(string Name, bool Ok, string Message)> Checks()
     {
-        yield return Try("libtorch", () => $"libtorch {torch.__version__}, loaded from {Natives.Report.TorchFolder}");
+        yield return Try("libtorch", () => $"libtorch {torch.__version__}, {Directory.GetFiles(Natives.Report.TorchFolder).Sum(f => new FileInfo(f).Length) / 1e6:0} MB, loaded from {Natives.Report.TorchFolder}");
         yield return Try("TorchSharp", () => Natives.Report.Healed
             ? $"this system's libstdc++ is older than TorchSharp's; a healed copy is loaded: {Natives.Report.Library}"
             : $"loaded as shipped: {Natives.Report.Library}");

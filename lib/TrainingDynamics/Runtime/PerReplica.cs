@@ -49,6 +49,6 @@ public readonly struct PerReplica
     internal static Tensor Column(double[] values, ScalarType dtype)
     {
         using var scope = NewDisposeScope();
-        return tensor(values, dtype: dtype).reshape(values.Length, 1).DetachFromDisposeScope();
+        return Aligned.Tensor(values, dtype: dtype).reshape(values.Length, 1).DetachFromDisposeScope();
     }
 }

@@ -24,7 +24,7 @@ public sealed class ReplicaRandom : IDisposable
         var distinct = seeds.Distinct().ToList();
         _generators = [.. distinct.Select(seed => new Generator((ulong)seed))];
         if (distinct.Count < seeds.Count)
-            _which = tensor(seeds.Select(seed => (long)distinct.IndexOf(seed)).ToArray()).DetachFromDisposeScope();
+            _which = Aligned.Tensor(seeds.Select(seed => (long)distinct.IndexOf(seed)).ToArray()).DetachFromDisposeScope();
     }
 
     /// <summary>The seed of each replica.</summary>

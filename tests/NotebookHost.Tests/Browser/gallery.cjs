@@ -1,4 +1,4 @@
-// node gallery.cjs SITE: opens every page of a gallery and tries what a reader would.
+// node gallery.cjs SITE [PAGE]: opens every page of a gallery, and the page of the run it was made of, and tries what a reader would.
 const { readdirSync, readFileSync } = require('fs');
 const { join, relative } = require('path');
 const { pathToFileURL } = require('url');
@@ -8,6 +8,7 @@ const site = process.argv[2];
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 const pages = readdirSync(site, { recursive: true }).filter(f => f.endsWith('.html')).sort();
 const address = page => pathToFileURL(join(site, page)).href;
+const own = process.argv[3] ? [relative(site, process.argv[3])] : [];
 
 // In the page: the figures whose parts are not all there, by what plotly was given and what stands in the document.
 const undrawn = () => Array.from(document.querySelectorAll('figure [role=img]')).filter(box => {
@@ -36,7 +37,7 @@ main(async () => {
     'no sideways scrolling at 390 pixels': [], 'no sideways scrolling at 1920 pixels': [], 'no serious finding of axe, light': [], 'no serious finding of axe, dark': [], 'every picture is there': [] };
   const counted = { figures: 0, traces: 0, formulas: 0 };
   let hovered = 0, lines = 0;
-  for (const file of pages) {
+  for (const file of [...pages, ...own]) {
     const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, colorScheme: 'light' });
     const note = (what, told) => { if (told.length > 0) found[what].push(file, ...told); };
     page.on('console', m => m.type() === 'error' && note('no console error', [m.text()]));

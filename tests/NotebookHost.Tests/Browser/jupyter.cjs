@@ -1,5 +1,5 @@
 // node jupyter.cjs ADDRESS NOTEBOOK: opens a notebook in Jupyter's own page, runs it, interrupts a loop, and runs on.
-// The notebook's cells: a number, an endless loop, and the number again.
+// The notebook's cells: a number, an endless loop, the number again, and a figure.
 const { open, check, main } = require('./browser.cjs');
 
 const [address, notebook] = process.argv.slice(2);
@@ -18,7 +18,7 @@ main(async () => {
   await run(0);
   await cell(0).locator('.output_result').waitFor({ timeout: 120000 });
   check('a cell runs and shows its value', (await cell(0).locator('.output_result').innerText()).includes('41'), await cell(0).innerText());
-  check('a picture is drawn', await cell(0).locator('.output_html b').count() === 1, await cell(0).innerHTML());
+  check('HTML is shown', await cell(0).locator('.output_html b').count() === 1, await cell(0).innerHTML());
   await run(1);
   await page.waitForSelector('#kernel_indicator_icon.kernel_busy_icon', { state: 'attached', timeout: 60000 });
   await page.waitForTimeout(1500);
@@ -28,6 +28,9 @@ main(async () => {
   await run(2);
   await cell(2).locator('.output_result').waitFor({ timeout: 60000 });
   check('and the state is kept', (await cell(2).locator('.output_result').innerText()).includes('42'), await cell(2).innerText());
+  await run(3);
+  await cell(3).locator('.js-plotly-plot .scatterlayer .trace').first().waitFor({ state: 'attached', timeout: 120000 }).catch(() => { });
+  check('a figure draws its trace', await cell(3).locator('.js-plotly-plot .scatterlayer .trace').count() === 1, (await cell(3).innerText()).slice(0, 300));
   await cell(2).locator('.CodeMirror').click();
   await page.keyboard.press('Control+End');
   await page.keyboard.press('Enter');

@@ -48,7 +48,7 @@ check("outputs come in order", kinds == [("stream", "stdout"), ("stream", "stder
 check("an update names its display", outputs[-1][1]["transient"]["display_id"] == outputs[-2][1]["transient"]["display_id"], outputs)
 
 first = []
-client.execute_interactive('Console.WriteLine("now"); System.Threading.Thread.Sleep(1500); Console.WriteLine("later");', timeout=30,
+client.execute_interactive('Console.WriteLine("now"); System.Threading.Thread.Sleep(4000); Console.WriteLine("later");', timeout=30,
                            output_hook=lambda m: first.append((time.time(), m["content"].get("text"))) if m["msg_type"] == "stream" else None)
 check("streams come as they are written", len(first) == 2 and first[1][0] - first[0][0] > 1, first)
 
@@ -56,6 +56,17 @@ reply, outputs, _ = run("var y = 1;\nint.Parse(\"x\");")
 check("an error has its line", reply["status"] == "error" and reply["ename"] == "FormatException" and any("line 2" in line for line in reply["traceback"]), reply)
 reply, _, _ = run("var z = nosuch;")
 check("a compilation error says where", reply["ename"] == "CompilationError" and "line 1, column 9" in reply["evalue"], reply)
+
+# A cell that does not compile leaves nothing half done: corrected, it knows what it refers to.
+library = os.path.join(os.path.dirname(os.path.dirname(manager.kernel_spec.argv[1])), "TrainingDynamics", "TrainingDynamics.dll")
+reply, _, _ = run(f'#r "{library}"\nusing TrainingDynamics.Theory;\nvar bad = nosuch;')
+check("a cell with a reference and a mistake fails", reply["status"] == "error", reply)
+reply, _, _ = run(f'#r "{library}"\nusing TrainingDynamics.Optimizers;\nvar type = typeof(Sgd);')
+check("and works when the mistake is gone", reply["status"] == "ok", reply)
+told = client.inspect("Sgd", 2, reply=True, timeout=60)["content"]
+check("inspection tells what the documentation says", told["found"] and "\n\n" in told["data"]["text/plain"] and "radient" in told["data"]["text/plain"], told)
+matches = client.complete("type?.Na", 8, reply=True, timeout=60)["content"]["matches"]
+check("completion looks through a question mark", "Name" in matches and "Namespace" in matches, matches)
 
 client.allow_stdin = True
 reply, outputs, _ = run("Console.ReadLine() + \"!\"", allow_stdin=True, stdin_hook=lambda message: client.input("answer"))
