@@ -1,6 +1,6 @@
 using TorchSharp;
-using TrainingDynamics.Runtime;
 using TrainingDynamics.Models;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Measurement;
