@@ -35,6 +35,12 @@ public class BanditTests
         Assert.Equal(10 / 19.0, two[0], 1e-10);
         Assert.Equal(9 / 19.0, two[1], 1e-10);
         Assert.All(two.Skip(2), p => Assert.Equal(0, p, 1e-12));
+        // Clipped at 2, three items of a uniform logger may have 2/10 each, a fourth 2/10, a fifth the rest; unclipped the best has all.
+        double[] uniform = [.. Enumerable.Repeat(0.1, 10)];
+        Assert.Equal([0.2, 0.2, 0.2, 0.2, 0.2, 0, 0, 0, 0, 0], OffPolicySupervision.Clipped(uniform, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1], 2).Select(p => Math.Round(p, 12)));
+        Assert.Equal(1, OffPolicySupervision.Clipped(uniform, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 100)[9], 1e-12);
+        Assert.Throws<ArgumentException>(() => OffPolicySupervision.Clipped(uniform, uniform, 0.5));
+        Assert.Equal([0.6], world.Regret(Row(Logger)).Select(v => Math.Round(v, 12)));
     }
 
     [Theory]
@@ -43,6 +49,7 @@ public class BanditTests
     [InlineData("advantage")]
     [InlineData("ips-ce")]
     [InlineData("top-k")]
+    [InlineData("clipped")]
     public void TrainingEndsAtTheClosedForm(string name)
     {
         using var scope = NewDisposeScope();
@@ -54,12 +61,13 @@ public class BanditTests
             "click" => (OffPolicyLearning.ClickCrossEntropy(), OffPolicySupervision.ClickFixedPoint(Logger, Reward)),
             "exponential" => (OffPolicyLearning.ExponentialWeights(0.5), OffPolicySupervision.ExponentialFixedPoint(Logger, Reward, 0.5)),
             "advantage" => (OffPolicyLearning.AdvantageWeights(0.5), OffPolicySupervision.ExponentialFixedPoint(Logger, Reward, 0.5)),
+            "clipped" => (OffPolicyLearning.Ips(clip: 3), OffPolicySupervision.Clipped(Logger, Reward, 3)),
             "ips-ce" => (OffPolicyLearning.IpsCrossEntropy(), [.. Reward.Select(r => r / Reward.Sum())]),
             _ => (OffPolicyLearning.TopK(3), OffPolicySupervision.TopK(Reward, 3)),
         };
         using var adam = new Adam(model.Weights, 0.02);
         Training.Run(new Minimizing(model.Layout, model.Weights, objective.On(model, table)), adam, 3000, schedule: s => s < 2000 ? 1 : 0.05);
-        Assert.All(model.Policy().ToDoubles().Zip(end), p => Assert.Equal(p.Second, p.First, name == "top-k" ? 2e-3 : 1e-4));
+        Assert.All(model.Policy().ToDoubles().Zip(end), p => Assert.Equal(p.Second, p.First, name is "top-k" or "clipped" ? 2e-3 : 1e-4));
     }
 
     [Fact]

@@ -135,11 +135,14 @@ public partial class FigureTests
         Assert.False(claims.AtMost("d", 1, [0.5, 1.5], "s").Holds);
         Assert.Equal(1.5, claims[3].Measured);
         Assert.True(claims.AtLeast("e", 1, [1.5, 1.1], "s").Holds);
+        Assert.False(claims.MeanAtMost("l", 1, [0.5, 2.0], "s").Holds);
+        var mean = claims.MeanAtLeast("m", 1, [0.5, 2.0], "s");
+        Assert.Equal((true, 1.25, 2), (mean.Holds, mean.Measured, mean.Seeds));
         Assert.False(claims.AtLeast("f", 1, [1.5, double.NaN], "s").Holds);
         Assert.False(claims.Check("g", 1, double.NaN, 1, "s").Holds);
         Assert.False(claims.CheckRatio("h", 0, [0.0], 1, "s").Holds);
         claims.Check("a", 2, 5, within: 0.05, "s");
-        Assert.Equal(8, claims.Count);
+        Assert.Equal(10, claims.Count);
         Assert.Equal(Math.Sqrt(0.5), claims.AtMost("i", 1, [0, 1.0], "s").Spread, 1e-12);
         Assert.Throws<ArgumentException>(() => claims.Check("j", 1, 1, within: -1, "s"));
         Assert.Throws<ArgumentException>(() => claims.Check("k", 1, Array.Empty<double>(), within: 1, "s"));

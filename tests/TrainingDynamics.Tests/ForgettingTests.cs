@@ -72,11 +72,11 @@ public class ForgettingTests
         Assert.Equal(((0.25 - 0.1) + (0.35 - 0.1)) / 2, r.ForwardTransfer([0.1, 0.1, 0.1]), 1e-12);
         Assert.Equal(0.3, r.Forgetting(0), 1e-12);
         Assert.Equal(-0.05, r.Forgetting(1), 1e-12);
-        Assert.Equal((0.1 - 0.6 + 0.2 - 0.85) / 2, r.AverageDrop(0, 1), 1e-12);
+        Assert.Equal((0.1 - 0.6 + 0.2 - 0.85) / 2, r.AverageDrop(0, 0, 1), 1e-12);
         Assert.Contains("one task", Assert.Throws<InvalidOperationException>(() => new ForgettingMatrix([[0.1], [0.9]]).BackwardTransfer).Message);
         Assert.Contains("T + 1 rows", Assert.Throws<ArgumentException>(() => new ForgettingMatrix([[0.1, 0.2], [0.3, 0.4]])).Message);
         Assert.Contains("NaN", Assert.Throws<ArgumentException>(() => new ForgettingMatrix([[0.1], [double.NaN]])).Message);
-        Assert.Throws<ArgumentException>(() => r.AverageDrop());
+        Assert.Throws<ArgumentException>(() => r.AverageDrop(0));
         Assert.Throws<ArgumentException>(() => r.ForwardTransfer([0.1]));
     }
 

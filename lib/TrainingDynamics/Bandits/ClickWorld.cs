@@ -69,6 +69,14 @@ public sealed class ClickWorld : IDisposable
         return (Share.unsqueeze(-1) * Required(policy) * Reward).sum([1, 2]).ToDoubles();
     }
 
+    /// <summary>Regret: V(π*) − V(π) of each replica, what the best policy would earn more.</summary>
+    /// <param name="policy">π, (replica or 1, context, item).</param>
+    public double[] Regret(Tensor policy)
+    {
+        using var scope = NewDisposeScope();
+        return [.. Value(Best()).Zip(Value(policy), (best, v) => best - v)];
+    }
+
     /// <summary>The best policy: each context's best items, each as likely.</summary>
     /// <param name="slots">How many items a context is shown.</param>
     public Tensor Best(int slots = 1) => Greedy(Reward, slots);

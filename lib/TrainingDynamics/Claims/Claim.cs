@@ -21,7 +21,7 @@ public enum Relation
 /// <summary>A prediction held against a measurement.</summary>
 /// <param name="Name">What is claimed; unique in a notebook.</param>
 /// <param name="Predicted">The number from theory, or the bound.</param>
-/// <param name="Measured">The number from the experiment: over several seeds their mean, for a bound the seed nearest to breaking it.</param>
+/// <param name="Measured">The number from the experiment: over several seeds their mean; for a bound on every seed the one nearest to breaking it.</param>
 /// <param name="Relation">How the two must stand to each other.</param>
 /// <param name="Tolerance">By how much they may differ; 0 for a bound.</param>
 /// <param name="Unit">The unit, or empty.</param>

@@ -38,6 +38,14 @@ public sealed class ClaimList : IReadOnlyList<Claim>
     public Claim AtLeast(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "")
         => Add(name, bound, Worst(measured, measured.Min()), measured, Relation.AtLeast, 0, source, unit);
 
+    /// <summary>measured ≤ <paramref name="bound"/> on the mean over the seeds, for what single seeds may miss; the spread says by how much.</summary>
+    public Claim MeanAtMost(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "")
+        => Add(name, bound, Mean(measured), measured, Relation.AtMost, 0, source, unit);
+
+    /// <summary>measured ≥ <paramref name="bound"/> on the mean over the seeds.</summary>
+    public Claim MeanAtLeast(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "")
+        => Add(name, bound, Mean(measured), measured, Relation.AtLeast, 0, source, unit);
+
     private Claim Add(string name, double predicted, double value, IReadOnlyList<double> seeds, Relation relation, double tolerance, string source, string unit)
     {
         if (!(tolerance >= 0))

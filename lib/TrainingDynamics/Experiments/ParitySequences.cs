@@ -251,13 +251,17 @@ public sealed class ParitySequences : IDisposable
             var repeated = asked.unsqueeze(2).expand(-1, -1, draws, -1).reshape(replicas, prompts * draws, Prompt);
             var answers = source.FromTarget ? Demonstrations(repeated.narrow(-1, 1, Length)) : Sample(model, _source, repeated, random);
             Tensor Grouped(Tensor t) => t.reshape(replicas, prompts, -1);                                                  // (replica, prompt, draw or draw·position)
-            Tensor baseLog, sourceLog, right, mass;
-            using (no_grad())
+            var right = Grouped(Right(repeated, answers));
+            var mass = source.OnlyCorrect ? right / right.sum(-1, keepdim: true).clamp_min(1) : full_like(right, 1.0 / draws);
+            var baseLog = new Lazy<Tensor>(() =>
             {
-                baseLog = PositionLog(model, _base, repeated, answers);
-                right = Grouped(Right(repeated, answers));
-                mass = source.OnlyCorrect ? right / right.sum(-1, keepdim: true).clamp_min(1) : full_like(right, 1.0 / draws);
-                sourceLog = source is { FromTarget: false, Refresh: > 1 and not Source.Never } ? TokenLog(model, _source, repeated, answers) : Of(baseLog);
+                using var quiet = no_grad();
+                return PositionLog(model, _base, repeated, answers);
+            });
+            Tensor SourceLog()
+            {
+                using var quiet = no_grad();
+                return TokenLog(model, _source, repeated, answers);
             }
             Tensor Of(Tensor positionLog) => positionLog.gather(-1, answers.unsqueeze(-1)).squeeze(-1);                    // (replica, prompt·draw, position)
             // Demonstrations are weighed token by token, as in language models; a reward is the whole answer's.
@@ -268,13 +272,13 @@ public sealed class ParitySequences : IDisposable
                 return objective.Loss(new Answers
                 {
                     LogPolicy = Axis(Of(log)),
-                    LogBase = Axis(Of(baseLog)),
-                    LogSource = source is { FromTarget: false, Refresh: 1 } ? Axis(Of(log)).detach() : Axis(sourceLog),
-                    LogTarget = full_like(Axis(Of(baseLog)), double.NaN),
+                    AskBase = () => Axis(Of(baseLog.Value)),
+                    AskSource = () => Axis(source.FromTarget ? Of(baseLog.Value) : source.Refresh == 1 ? Of(log).detach() : SourceLog()),
+                    LogTarget = full_like(Axis(Of(log.detach())), double.NaN),
                     Enumerated = false,
                     Mass = source.FromTarget ? mass.repeat_interleave(Length, -1) : mass,
                     Reward = source.FromTarget ? right.repeat_interleave(Length, -1) : right,
-                    Divergence = forward => Grouped((forward ? baseLog.exp() * (baseLog - log) : log.exp() * (log - baseLog)).sum([-1, -2])).mean([-1]),
+                    Divergence = forward => Grouped((forward ? baseLog.Value.exp() * (baseLog.Value - log) : log.exp() * (log - baseLog.Value)).sum([-1, -2])).mean([-1]),
                 });
             }, Weights);
             return (loss.MoveToOuterDisposeScope(), gradient.MoveToOuterDisposeScope());

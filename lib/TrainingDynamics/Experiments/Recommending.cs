@@ -136,7 +136,9 @@ public static class Recommending
     /// <param name="Seed">Which replica, from 0.</param>
     /// <param name="Gain">V_B now minus V_B before.</param>
     /// <param name="Loss">V_A before minus V_A now.</param>
-    public sealed record DriftPoint(string Method, double Rate, int Step, int Seed, double Gain, double Loss);
+    /// <param name="Forward">KL(π₀‖π) on B, nats, π₀ the policy before.</param>
+    /// <param name="Reverse">KL(π‖π₀) on B.</param>
+    public sealed record DriftPoint(string Method, double Rate, int Step, int Seed, double Gain, double Loss, double Forward, double Reverse);
 
     /// <summary>
     /// Two groups of visitors: A is served, B is new. A context is a taste u in R⁴ and a group bit; in B the same taste means other wishes, turned by an angle:
@@ -179,7 +181,9 @@ public static class Recommending
             {
                 using var now = model.Policy();
                 var (a, b) = (worldA.Value(now), worldB.Value(now));
-                points.AddRange(a.Select((_, i) => new DriftPoint(name, rates[i / seeds.Count], step, i % seeds.Count, b[i] - beforeB[i], beforeA[i] - a[i])));
+                var share = worldB.Share.unsqueeze(-1);
+                var (forward, reverse) = ((share * before * (before.log() - now.log())).sum([1, 2]).ToDoubles(), (share * now * (now.log() - before.log())).sum([1, 2]).ToDoubles());
+                points.AddRange(a.Select((_, i) => new DriftPoint(name, rates[i / seeds.Count], step, i % seeds.Count, b[i] - beforeB[i], beforeA[i] - a[i], forward[i], reverse[i])));
             }, step => step % 10 == 0);
         }
         return (beforeA[..seeds.Count], beforeB[..seeds.Count], points);

@@ -31,8 +31,10 @@ public enum TwoModesLoss
 /// <summary>Where a mixture ended: overlap with the target's modes along the way, and its last shape.</summary>
 /// <param name="Old">∫min(0.75·p_old, q)/0.75 at every look.</param>
 /// <param name="New">∫min(0.25·p_new, q)/0.25.</param>
+/// <param name="OldWeight">1 − w, the old component's share of q.</param>
+/// <param name="OldMean">μ₁, where the old component stands.</param>
 /// <param name="Density">q at the end, [replica][grid].</param>
-public sealed record TwoModesRun(Trace Old, Trace New, double[][] Density);
+public sealed record TwoModesRun(Trace Old, Trace New, Trace OldWeight, Trace OldMean, double[][] Density);
 
 /// <summary>
 /// The two-mode picture of forgetting: a policy q = (1 − w)·N(μ₁, σ₁) + w·N(μ₂, σ₂) with an old and a new component is trained toward a
@@ -77,16 +79,19 @@ public static class TwoModes
             }).sum(1);
         });
         var (oldOverlap, newOverlap) = (new Trace("old mode", starts.Count), new Trace("new mode", starts.Count));
+        var (oldWeight, oldMean) = (new Trace("old component's weight", starts.Count), new Trace("old component's mean", starts.Count));
         void Look(int step)
         {
             using var inner = NewDisposeScope();
             var q = LogDensities(weights, x).Mixture.exp();
             oldOverlap.Add(step, (minimum(0.75 * old, q).sum(1) * Step / 0.75).ToDoubles());
             newOverlap.Add(step, (minimum(0.25 * fresh, q).sum(1) * Step / 0.25).ToDoubles());
+            oldWeight.Add(step, (-weights.select(1, 0)).sigmoid().ToDoubles());
+            oldMean.Add(step, weights.select(1, 1).ToDoubles());
         }
         Look(0);
         Training.Run(task, sgd, steps, o => Look(o.Step), when: step => step % 20 == 0);
-        return new TwoModesRun(oldOverlap, newOverlap, [.. LogDensities(weights, x).Mixture.exp().ToDoubles().Chunk(Grid.Length)]);
+        return new TwoModesRun(oldOverlap, newOverlap, oldWeight, oldMean, [.. LogDensities(weights, x).Mixture.exp().ToDoubles().Chunk(Grid.Length)]);
     }
 
     /// <summary>ln q and ln q₂, (replica, grid).</summary>

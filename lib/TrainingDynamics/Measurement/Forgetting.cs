@@ -30,10 +30,10 @@ public sealed class ForgettingMatrix
     /// <summary>R[i][j].</summary>
     public double this[int after, int task] => _r[after][task];
 
-    /// <summary>Mean over the tasks that were there before of R[0][j] − R[T][j]: how much a finished model lost of what it could before. With <paramref name="old"/> the tasks that count.</summary>
+    /// <summary>Mean over the tasks <paramref name="old"/> of R[s][j] − R[T][j]: how much a model lost of what it could do after the first <paramref name="since"/> tasks, s.</summary>
     /// <exception cref="ArgumentException">No task counts.</exception>
-    public double AverageDrop(params IReadOnlyList<int> old) => old.Count > 0
-        ? old.Average(j => _r[0][j] - _r[^1][j])
+    public double AverageDrop(int since, params IReadOnlyList<int> old) => old.Count > 0
+        ? old.Average(j => _r[since][j] - _r[^1][j])
         : throw new ArgumentException("a drop needs at least one old task; name those that the model could do before the stream", nameof(old));
 
     /// <summary>Backward transfer: mean over j &lt; T of R[T][j] − R[j][j]; negative is forgetting (Lopez-Paz and Ranzato 2017, arXiv:1706.08840).</summary>

@@ -30,8 +30,8 @@ public static class WeightChange
     public static double[] EqualFloat32(Tensor before, Tensor after) => Same(before, after, ScalarType.Float32);
 
     /// <summary>
-    /// Share of parameters that round to the same bfloat16 before and after: with 8 bits of significand a change below about 1/256 of a
-    /// weight's size is invisible. What a comparison of two bfloat16 checkpoints calls sparsity.
+    /// Share of parameters that round to the same bfloat16 before and after: with 8 bits of significand neighbours are 1/256 to
+    /// 1/128 of a weight apart, and a change that is small against that is mostly invisible. What a comparison of two bfloat16 checkpoints calls sparsity.
     /// </summary>
     public static double[] EqualBFloat16(Tensor before, Tensor after) => Same(before, after, ScalarType.BFloat16);
 

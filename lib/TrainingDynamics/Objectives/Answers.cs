@@ -12,10 +12,16 @@ public sealed record Answers
     public required Tensor LogPolicy { get; init; }
 
     /// <summary>log π₀(a|x) of the frozen base.</summary>
-    public required Tensor LogBase { get; init; }
+    public Tensor LogBase => AskBase();
 
     /// <summary>log of the probability with which the source gives an answer: the policy's own some steps ago, the base's, the target's.</summary>
-    public required Tensor LogSource { get; init; }
+    public Tensor LogSource => AskSource();
+
+    /// <summary>Gives <see cref="LogBase"/>: a pass through the base, which is spared where the objective does not ask.</summary>
+    public required Func<Tensor> AskBase { get; init; }
+
+    /// <summary>Gives <see cref="LogSource"/>.</summary>
+    public required Func<Tensor> AskSource { get; init; }
 
     /// <summary>log q(a|x) of the target or teacher; −∞ where it gives nothing.</summary>
     public required Tensor LogTarget { get; init; }

@@ -35,10 +35,10 @@ public static class FineTuning
     /// <summary>REINFORCE: m = π, ω = r: the gradient of E_π[r] (Williams 1992).</summary>
     public static Objective Reinforce(int? samples = null) => new("REINFORCE", Source.Policy(samples), a => a.Reward);
 
-    /// <summary>REINFORCE with the group's mean reward as baseline: ω = r − r̄. The same expectation up to (G − 1)/G, less noise.</summary>
+    /// <summary>REINFORCE with the group's mean reward as baseline: ω = r − r̄. The same expectation up to (G − 1)/G, less noise (Williams 1992; the group's own mean: Kool, van Hoof and Welling 2019).</summary>
     public static Objective ReinforceWithBaseline(int? samples = null) => new("REINFORCE, baseline", Source.Policy(samples), a => a.CentredReward());
 
-    /// <summary>1–0 REINFORCE: ω = 1[r &gt; 0]: on-policy, and no word about wrong answers. For rewards of 0 and 1 it is REINFORCE.</summary>
+    /// <summary>1–0 REINFORCE: ω = 1[r &gt; 0]: on-policy, and no word about wrong answers. For rewards of 0 and 1 it is REINFORCE (Shenfeld et al. 2025, arXiv:2509.04259, compare it).</summary>
     public static Objective OneZero(int? samples = null) => new("1–0 REINFORCE", Source.Policy(samples), a => (a.Reward > 0).to(a.LogPolicy.dtype));
 
     /// <summary>GRPO on-policy: ω = (r − r̄)/std(r) over the group of draws (Shao et al. 2024, arXiv:2402.03300).</summary>
@@ -58,7 +58,7 @@ public static class FineTuning
         return (ratio * advantage).masked_fill(held, 0);
     });
 
-    /// <summary>Self-SFT: the base's own correct answers, once and for all; ω = 1.</summary>
+    /// <summary>Self-SFT: the base's own correct answers, once and for all; ω = 1 (Chen et al. 2025, arXiv:2510.18874, compare it).</summary>
     public static Objective SelfSft(int? samples = 1) => new("self-SFT", Source.Rejection(Source.Never, samples), Ones);
 
     /// <summary>Iterative SFT: the correct answers of a copy of the policy, renewed every <paramref name="refresh"/> steps; ω = 1. Cf. RAFT (Dong et al. 2023, arXiv:2304.06767), ReST (Gulcehre et al. 2023, arXiv:2308.08998).</summary>

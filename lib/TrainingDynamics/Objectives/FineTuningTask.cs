@@ -46,7 +46,7 @@ public sealed class FineTuningTask : ITask, IDisposable
     /// <param name="objective">What is minimized.</param>
     /// <param name="random">Draws prompts and answers, for each replica by its seed.</param>
     /// <param name="batch">Prompts a step, drawn with replacement; null takes all.</param>
-    /// <exception cref="ArgumentException">A reward or target is not finite, no answer of a prompt is correct, or the base gives the correct ones no mass.</exception>
+    /// <exception cref="ArgumentException">A reward or target is not finite, no answer of a prompt is correct, or the answers are the policy's own and it gives the correct ones no mass.</exception>
     public FineTuningTask(Model model, Prompts prompts, Objective objective, ReplicaRandom random, int? batch = null)
     {
         objective.Source.Validated();
@@ -67,8 +67,8 @@ public sealed class FineTuningTask : ITask, IDisposable
         _baseLog = model.Forward(model.Weights, prompts.Inputs).log_softmax(-1).DetachFromDisposeScope();            // (replica, prompt, answer)
         _targetLog = (prompts.Target is { } q ? q.to(_baseLog.dtype).log() : full_like(prompts.Reward, double.NegativeInfinity).to(_baseLog.dtype)).DetachFromDisposeScope();
         var mass = _baseLog.exp().masked_fill(prompts.Reward <= 0, 0).sum(-1);
-        if (objective.Source.OnlyCorrect && mass.min().ToDoubles()[0] is var least && !(least > 0))
-            throw new ArgumentException($"'{objective.Name}': the base gives the correct answers of some prompt a mass of {least}; there is nothing to draw", nameof(prompts));
+        if (!objective.Source.FromTarget && mass.min().ToDoubles()[0] is var least && !(least > 0))
+            throw new ArgumentException($"'{objective.Name}': the base gives the correct answers of some prompt a mass of {least}; it can neither draw them nor learn from them", nameof(prompts));
     }
 
     /// <inheritdoc/>
@@ -106,8 +106,8 @@ public sealed class FineTuningTask : ITask, IDisposable
         var (loss, gradient) = Derivatives.LossAndGradient(weights => _objective.Loss(new Answers
         {
             LogPolicy = _model.Forward(weights, inputs).log_softmax(-1),
-            LogBase = baseLog,
-            LogSource = sourceLog,
+            AskBase = () => baseLog,
+            AskSource = () => sourceLog,
             LogTarget = targetLog,
             Mass = mass,
             Reward = reward.to(baseLog.dtype),

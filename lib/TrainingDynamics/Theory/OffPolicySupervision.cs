@@ -50,6 +50,25 @@ public static class OffPolicySupervision
         return At(found);
     }
 
+    /// <summary>
+    /// Where clipped IPS ends: max Σ r·min(π, M·π_log) fills the items by falling r, each up to M times what the logger gave it, until the mass is spent.
+    /// Without a clip that is the best item; what the clip keeps from it is the price of its quiet.
+    /// </summary>
+    /// <exception cref="ArgumentException">As for <see cref="ClickFixedPoint"/>, or <paramref name="clip"/> is less than 1.</exception>
+    public static double[] Clipped(IReadOnlyList<double> logger, IReadOnlyList<double> reward, double clip)
+    {
+        if (!(clip >= 1))
+            throw new ArgumentException($"{nameof(clip)} is {clip}, allowed is a number of at least 1", nameof(clip));
+        var shares = Retrained(logger, reward, 0);
+        var (policy, left) = (new double[shares.Length], 1.0);
+        foreach (var (a, _) in reward.Index().OrderByDescending(r => r.Item))
+        {
+            policy[a] = Math.Min(left, clip * shares[a]);
+            left -= policy[a];
+        }
+        return policy;
+    }
+
     /// <summary>V(π) = Σ π·r.</summary>
     public static double Value(IReadOnlyList<double> policy, IReadOnlyList<double> reward) => policy.Zip(reward, (p, r) => p * r).Sum();
 
