@@ -23,7 +23,7 @@ public class TheoryTests
     private static (double Norm, double Angle) Relative(Turning turning, EquilibriumPoint predicted)
         => (turning.Norm.Average(n => n[0]) / predicted.Norm, turning.Angle.Average(a => a[0]) / predicted.Angle);
 
-    public static TheoryData<string, double> Inside => new() { { "sgd", 0.01 }, { "sgdm", 0.015 }, { "sgdm l2", 0.015 }, { "adamw", 0.02 }, { "radam", 0.02 }, { "lion", 0.02 }, { "adam+l2", 0.03 }, { "muon", 0.03 }, { "sgdp", 0.02 } };
+    public static TheoryData<string, double> Inside => new() { { "sgd", 0.01 }, { "sgdm", 0.015 }, { "sgdm l2", 0.015 }, { "nesterov", 0.015 }, { "adamp", 0.02 }, { "adamw", 0.02 }, { "radam", 0.02 }, { "lion", 0.02 }, { "adam+l2", 0.03 }, { "muon", 0.03 }, { "sgdp", 0.02 } };
 
     private static (double Norm, double Angle) Case(string name)
     {
@@ -32,6 +32,8 @@ public class TheoryTests
         {
             "sgd" => Simulate(Equilibrium.Sgd(0.1, 0.02, g), (w, _) => new Sgd(w, 0.1, decoupledDecay: 0.02)),
             "sgdm" => Simulate(Equilibrium.Sgd(0.1, 0.02, g, 0.9), (w, _) => new Sgd(w, 0.1, 0.9, decoupledDecay: 0.02)),
+            "nesterov" => Simulate(Equilibrium.SgdNesterov(0.1, 0.02, g, 0.9), (w, _) => new Sgd(w, 0.1, 0.9, decoupledDecay: 0.02, nesterov: true)),
+            "adamp" => Simulate(Equilibrium.AdamP(0.01, 0.02, D), (w, l) => new Projected(new AdamW(w, 0.01, 0.02, beta2: 0.99), l)),
             "sgdm l2" => Simulate(Equilibrium.SgdL2(0.1, 0.005, g, 0.9), (w, _) => new Sgd(w, 0.1, 0.9, l2: 0.005)),
             "adamw" => Simulate(Equilibrium.AdamW(0.01, 0.2, D), (w, _) => new AdamW(w, 0.01, 0.2, beta2: 0.99)),
             "radam" => Simulate(Equilibrium.AdamW(0.01, 0.2, D), (w, _) => new RAdam(w, 0.01, 0.2, beta2: 0.99)),
@@ -163,12 +165,37 @@ public class TheoryTests
         // SGDP's norm at a large θ/(1−α): the buffer is far from tangential.
         Assert.True(Simulate(Equilibrium.Sgdp(0.1, 0.02, D - 1, 0.9), (w, l) => new Projected(new Sgd(w, 0.1, 0.9, decoupledDecay: 0.02), l)).Norm < 0.96);
         // Adam+L2 where λ‖w‖ is no longer small beside the gradient's rms.
-        Assert.NotEqual(1, Simulate(Equilibrium.AdamL2(0.01, 5000, D, D), (w, _) => new Adam(w, 0.01, beta2: 0.99, l2: 5000)).Norm, 0.05);
+        Assert.True(Math.Abs(Simulate(Equilibrium.AdamL2(0.01, 5000, D, D), (w, _) => new Adam(w, 0.01, beta2: 0.99, l2: 5000)).Norm - 1) > 0.05);
         // AdamW before its time: after 100 steps at ηλ = 0.0002, from ten times the norm.
         var late = Equilibrium.AdamW(0.01, 0.02, D);
         Assert.True(Simulate(late with { Norm = late.Norm * 10 }, (w, _) => new AdamW(w, 0.01, 0.02), steps: 100).Norm > 0.9);
         Assert.Throws<ArgumentException>(() => Equilibrium.AdamW(0.1, 0, D));
         Assert.Throws<ArgumentException>(() => Equilibrium.Sgd(1, 1, D));
+    }
+
+    [Fact]
+    public void WhatHasNoEquilibriumOrGrowthIsRefusedByNameAndValue()
+    {
+        void Refused(string name, string value, Func<object> ask)
+        {
+            var e = Assert.Throws<ArgumentException>(() => ask());
+            Assert.Equal(name, e.ParamName);
+            Assert.Contains(value, e.Message);
+        }
+        Refused("momentum", "1", () => Equilibrium.Sgd(0.1, 0.02, D, 1));
+        Refused("gradientSquared", "NaN", () => Equilibrium.SgdL2(0.1, 0.02, double.NaN));
+        Refused("l2", "-1", () => Equilibrium.SgdL2(0.1, -1, D));
+        Refused("decoupledDecay", "10", () => Equilibrium.AdamW(0.1, 100, D));
+        Refused("beta1", "-0.1", () => Equilibrium.AdamW(0.1, 0.1, D, -0.1));
+        Refused("beta2", "1", () => Equilibrium.Lion(0.1, 0.1, D, 0.9, 1));
+        Refused("dimension", "0", () => Equilibrium.AdamP(0.1, 0.1, 0));
+        Refused("amplification", "0", () => Equilibrium.Measured(0.1, 0.1, 1, 0));
+        Refused("rate", "-0.1", () => Exponential.OfSgd(-0.1, 0.1));
+        Refused("decoupledDecay", "NaN", () => Exponential.OfAdamW(0.1, double.NaN, 0.9, 0.99).Rate);
+        Refused("beta2", "1", () => Exponential.OfAdamW(0.1, 0.1, 0.9, 1).Rate);
+        Refused("rate", "0", () => NormGrowth.SgdNorm(10, 0, 1));
+        Refused("momentum", "1", () => NormGrowth.Amplification(1));
+        Refused("firstSquaredNorm", "0", () => NormGrowth.SgdKick(0.1, 1, 0));
     }
 
     [Fact]
@@ -223,6 +250,16 @@ public class TheoryTests
         Assert.All(adam, a => Assert.Equal(1, a / NormGrowth.AdamAngle(8000, 0.9), 0.1));
         // Outside: from a norm so large that nothing happens, neither law has begun.
         Assert.All(Slopes(w => new Sgd(w, 0.1), 100, out _), s => Assert.True(s < 0.05));
+        // Adam's norm from a start: √(N₀ + η²dt); SGD's kick and what it leaves of the rate.
+        Assert.All(Slopes(w => new Adam(w, 0.01, beta2: 0.99), 100, out _), s => Assert.True(s < 0.05));
+        using (var random = new ReplicaRandom(1, 2, 3))
+        {
+            using var small = new RandomWalk(D, random, 0.1);
+            using var sgd1 = new Sgd(small.Weights, 0.1);
+            double[] kicked = [], unit = [];
+            Training.Run(small, sgd1, 1, o => (kicked, unit) = (Geometry.SquaredNorm(o.After, small.Layout).Select(n => n[0]).ToArray(), Geometry.UnitSphereGradientNorm(o.Before, o.Gradient, small.Layout).Select(n => n[0]).ToArray()));
+            Assert.All(kicked.Zip(unit), k => Assert.Equal(1, k.First / NormGrowth.SgdKick(0.1, k.Second * k.Second, 0.01), 1e-5));
+        }
         Assert.Equal(0.841, NormGrowth.TwoTimeCosine(0.25), 1e-3);
         Assert.Equal(19, NormGrowth.Amplification(0.9), 1e-12);
     }

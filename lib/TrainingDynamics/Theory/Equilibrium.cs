@@ -30,10 +30,33 @@ public static class Equilibrium
     /// <param name="momentum">α.</param>
     public static EquilibriumPoint Sgd(double rate, double decoupledDecay, double gradientSquared, double momentum = 0)
     {
-        var rho = Rho(rate, decoupledDecay);
+        var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        RequirePositive(gradientSquared, nameof(gradientSquared));
+        RequireFraction(momentum, nameof(momentum));
         // The gradient is g̃/‖w‖, so U² = G/(N(1−α²)), and N = η²U²A/(1−ρ²) is an equation for N².
         var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) * Memory(momentum, rho) / (1 - (rho * rho));
         return new EquilibriumPoint(Math.Pow(fourth, 0.25), AngleOf(momentum, rho), 4 * rate * decoupledDecay);
+    }
+
+    /// <summary>
+    /// SGD with Nesterov's momentum α and decoupled decay. The update u = g + αb is Σ c_k·g_{t−k} with c_0 = 1 + α, c_k = α^{k+1}, and the weight −η·Σ d_k·g_{t−k}
+    /// with d_k = Σ_{j≤k} ρ^{k−j}·c_j, so N² = η²G·Σd², θ = √(Σc²/Σd²). For small ηλ both are those of plain momentum: ‖w‖ = (ηG/[2λ(1−α)²])^{1/4}, and θ larger by √(Σc²·(1−α²)).
+    /// </summary>
+    /// <remarks>d_k = A·α^k + B·ρ^k with A = α²/(α − ρ), B = (ρ(1+α) − α)/(ρ − α), and geometric sums. Ours, as far as we know.</remarks>
+    /// <param name="rate">η.</param>
+    /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
+    /// <param name="gradientSquared">G = E‖g̃‖².</param>
+    /// <param name="momentum">α.</param>
+    public static EquilibriumPoint SgdNesterov(double rate, double decoupledDecay, double gradientSquared, double momentum)
+    {
+        var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        RequirePositive(gradientSquared, nameof(gradientSquared));
+        RequireFraction(momentum, nameof(momentum));
+        var (alpha, square) = (momentum, momentum * momentum);
+        var (a, b) = (square / (alpha - rho), ((rho * (1 + alpha)) - alpha) / (rho - alpha));
+        var update = ((1 + alpha) * (1 + alpha)) + (square * square / (1 - square));
+        var weight = (a * a / (1 - square)) + (2 * a * b / (1 - (alpha * rho))) + (b * b / (1 - (rho * rho)));
+        return new EquilibriumPoint(Math.Pow(rate * rate * gradientSquared * weight, 0.25), Math.Sqrt(update / weight), 4 * rate * decoupledDecay);
     }
 
     /// <summary>
@@ -45,7 +68,9 @@ public static class Equilibrium
     /// <param name="momentum">α.</param>
     public static EquilibriumPoint SgdL2(double rate, double l2, double gradientSquared, double momentum = 0)
     {
-        Rho(rate, l2);
+        Rho(rate, l2, nameof(l2));
+        RequirePositive(gradientSquared, nameof(gradientSquared));
+        RequireFraction(momentum, nameof(momentum));
         var fourth = rate * gradientSquared / (l2 * (1 - momentum) * (2 - (rate * l2 / (1 + momentum))));
         return new EquilibriumPoint(Math.Pow(fourth, 0.25), Math.Sqrt(2 * rate * l2 / (1 + momentum)), 4 * rate * l2 / (1 - momentum));
     }
@@ -59,7 +84,11 @@ public static class Equilibrium
     /// <param name="dimension">d, the block's size.</param>
     /// <param name="beta1">β1.</param>
     public static EquilibriumPoint AdamW(double rate, double decoupledDecay, double dimension, double beta1 = 0.9)
-        => General(rate, decoupledDecay, dimension * (1 - beta1) / (1 + beta1), beta1);
+    {
+        RequirePositive(dimension, nameof(dimension));
+        RequireFraction(beta1, nameof(beta1));
+        return General(rate, decoupledDecay, dimension * (1 - beta1) / (1 + beta1), beta1);
+    }
 
     /// <summary>
     /// Adam with L2 in the gradient: ‖w‖ = (η‖g̃‖₁/2λ)^{1/3}, ‖g̃‖₁ the sum over coordinates of the gradient's rms at the unit
@@ -75,6 +104,9 @@ public static class Equilibrium
     {
         RequirePositive(rate, nameof(rate));
         RequirePositive(l2, nameof(l2));
+        RequirePositive(dimension, nameof(dimension));
+        RequirePositive(unitGradientSum, nameof(unitGradientSum));
+        RequireFraction(beta1, nameof(beta1));
         var norm = Math.Cbrt(rate * unitGradientSum / (2 * l2));
         var gradientRms = unitGradientSum / dimension / norm;
         return new EquilibriumPoint(norm, rate * Math.Sqrt(dimension * (1 - beta1) / (1 + beta1)) / norm, 3 * rate * l2 / gradientRms);
@@ -90,7 +122,10 @@ public static class Equilibrium
     /// </remarks>
     public static EquilibriumPoint Lion(double rate, double decoupledDecay, double dimension, double beta1 = 0.9, double beta2 = 0.99)
     {
-        var rho = Rho(rate, decoupledDecay);
+        var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        RequirePositive(dimension, nameof(dimension));
+        RequireFraction(beta1, nameof(beta1));
+        RequireFraction(beta2, nameof(beta2));
         var old = beta1 * beta1 * (1 - beta2) / (1 + beta2);
         var variance = ((1 - beta1) * (1 - beta1)) + old;
         var amplification = 1.0;
@@ -100,15 +135,18 @@ public static class Equilibrium
         return new EquilibriumPoint(Math.Sqrt(rate * rate * dimension * amplification / shrink), Math.Sqrt(shrink / amplification), 2 * rate * decoupledDecay);
     }
 
-    /// <summary>Any update of known mean square U² and amplification κ under decoupled decay: ‖w‖ = √(ηU²κ/2λ), θ = √(2ηλ/κ). Muon: U² ≈ min(m, n), κ measured.</summary>
+    /// <summary>Any update of known mean square U² and amplification κ under decoupled decay: ‖w‖ = √(ηU²κ/2λ), θ = √(2ηλ/κ); for finite ηλ N = η²U²κ/(1 − ρ²), θ = √((1 − ρ²)/κ). Muon: U² ≈ min(m, n), κ measured.</summary>
     /// <param name="rate">η.</param>
     /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
     /// <param name="updateSquared">U² = E‖u‖².</param>
     /// <param name="amplification">κ = 1 + 2Σ corr(u_t, u_{t+k}).</param>
     public static EquilibriumPoint Measured(double rate, double decoupledDecay, double updateSquared, double amplification)
     {
-        Rho(rate, decoupledDecay);
-        return new EquilibriumPoint(Math.Sqrt(rate * updateSquared * amplification / (2 * decoupledDecay)), Math.Sqrt(2 * rate * decoupledDecay / amplification), 2 * rate * decoupledDecay);
+        var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        RequirePositive(updateSquared, nameof(updateSquared));
+        RequirePositive(amplification, nameof(amplification));
+        var shrink = 1 - (rho * rho);
+        return new EquilibriumPoint(Math.Sqrt(rate * rate * updateSquared * amplification / shrink), Math.Sqrt(shrink / amplification), 2 * rate * decoupledDecay);
     }
 
     /// <summary>Projected SGD (SGDP): every update is tangential, so momentum does not amplify: N² = η²G/(1−α²)/(1−ρ²), θ = √(1−ρ²) ≈ √(2ηλ), whatever the momentum.</summary>
@@ -119,14 +157,29 @@ public static class Equilibrium
     /// <param name="momentum">α; the projected buffer's U² = G/(N(1−α²)) counts each step once.</param>
     public static EquilibriumPoint Sgdp(double rate, double decoupledDecay, double gradientSquared, double momentum)
     {
-        var rho = Rho(rate, decoupledDecay);
+        var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        RequirePositive(gradientSquared, nameof(gradientSquared));
+        RequireFraction(momentum, nameof(momentum));
         var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) / (1 - (rho * rho));
         return new EquilibriumPoint(Math.Pow(fourth, 0.25), Math.Sqrt(1 - (rho * rho)), 4 * rate * decoupledDecay);
     }
 
+    /// <summary>Projected AdamW (AdamP): every update is tangential, so its memory does not amplify: N = η²U²/(1−ρ²), U² = d(1−β1)/(1+β1), θ = √(1−ρ²) ≈ √(2ηλ), whatever β1.</summary>
+    /// <remarks>The norm assumes that the momentum's radial part is small, θ/(1 − β1) ≪ 1; the angle does not need that.</remarks>
+    /// <param name="rate">η.</param>
+    /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
+    /// <param name="dimension">d, the block's size.</param>
+    /// <param name="beta1">β1.</param>
+    public static EquilibriumPoint AdamP(double rate, double decoupledDecay, double dimension, double beta1 = 0.9)
+    {
+        RequirePositive(dimension, nameof(dimension));
+        RequireFraction(beta1, nameof(beta1));
+        return Measured(rate, decoupledDecay, dimension * (1 - beta1) / (1 + beta1), amplification: 1);
+    }
+
     private static EquilibriumPoint General(double rate, double decay, double updateSquared, double memory)
     {
-        var rho = Rho(rate, decay);
+        var rho = Rho(rate, decay, "decoupledDecay");
         return new EquilibriumPoint(Math.Sqrt(rate * rate * updateSquared * Memory(memory, rho) / (1 - (rho * rho))), AngleOf(memory, rho), 2 * rate * decay);
     }
 
@@ -135,11 +188,17 @@ public static class Equilibrium
 
     private static double AngleOf(double beta, double rho) => Math.Sqrt((1 - (rho * rho)) / Memory(beta, rho));
 
-    private static double Rho(double rate, double decay)
+    private static double Rho(double rate, double decay, string name)
     {
         RequirePositive(rate, nameof(rate));
-        RequirePositive(decay, nameof(decay));
-        return rate * decay < 1 ? 1 - (rate * decay) : throw new ArgumentException($"η·λ is {rate * decay}, allowed is (0, 1)", nameof(decay));
+        RequirePositive(decay, name);
+        return rate * decay < 1 ? 1 - (rate * decay) : throw new ArgumentException($"η·{name} is {rate * decay}, allowed is (0, 1)", name);
+    }
+
+    private static void RequireFraction(double value, string name)
+    {
+        if (!(value >= 0 && value < 1))
+            throw new ArgumentException($"{name} is {value}, allowed is a number in [0, 1)", name);
     }
 
     private static void RequirePositive(double value, string name)
