@@ -130,9 +130,23 @@ public sealed class ProgressTests : HostTest
 }
 
 /// <summary>The library in a notebook's process, where something is in its way.</summary>
-public sealed class LibraryTests : HostTest
+public sealed partial class LibraryTests : HostTest
 {
     private static string Cell(string code) => $"#r \"{Host.Library}\"\n{code}";
+
+    [Fact]
+    public async Task TheReadmesExampleRuns()
+    {
+        var readme = File.ReadAllText(Path.Combine(Host.Root, "README.md"));
+        var example = ExamplePattern().Match(readme).Groups[1].Value;
+        Assert.NotEmpty(example);
+        Write("n.ipynb", Cell("using TrainingDynamics.Data; using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime;"), example);
+        var (status, output, error) = await Run("n.ipynb");
+        Assert.True(status == 0, output + error);
+    }
+
+    [GeneratedRegex("```csharp\\n(.*?)```", RegexOptions.Singleline)]
+    private static partial Regex ExamplePattern();
 
     [Fact]
     public async Task AnAbortInsideLibtorchEndsOneNotebook()
