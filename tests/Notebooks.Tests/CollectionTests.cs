@@ -75,7 +75,7 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
         var through = JsonNode.Parse(File.ReadAllText(file))!;
         foreach (var notebook in run.Report["notebooks"]!.AsArray())
         {
-            static string Line(JsonNode? claim) => $"{claim!["name"]}: {claim["measured"]?.ToJsonString()}, {claim["holds"]}";      // to the last digit, on one thread
+            static string Line(JsonNode? claim) => $"{claim!["name"]}: {(double?)claim["measured"]:R}, {claim["holds"]}";                // to the last digit, on one thread
             var (here, there) = (notebook!["claims"]!.AsArray(), through["claims"]![Path.Combine(Host.Root, (string)notebook["path"]!)]!.AsArray());
             Assert.Equal(here.Select(Line).Order(), there.Select(Line).Order());
         }
@@ -166,8 +166,8 @@ public sealed partial class LibraryTests : HostTest
             Write($"{name}.ipynb", Cell("TorchSharp.torch.ones(2, 3).sum().item<float>()"));
         var (status, output, error) = await Host.RunAsync(Folder, [("XDG_DATA_HOME", Path.Combine(Folder, "cache"))], ["run", ".", "--jobs", "4", "--output", "out"]);
         Assert.True(status == 0, output + error);
-        if (Directory.Exists(Path.Combine(Folder, "cache")))                               // not where the system's C++ runtime is new enough
-            Assert.Single(Directory.GetFiles(Path.Combine(Folder, "cache"), "*", SearchOption.AllDirectories));
+        Assert.SkipUnless(Directory.Exists(Path.Combine(Folder, "cache")), "this system's C++ runtime is new enough: nothing is healed");
+        Assert.Single(Directory.GetFiles(Path.Combine(Folder, "cache"), "*", SearchOption.AllDirectories));
     }
 
     [Fact]
@@ -190,10 +190,10 @@ public sealed partial class LibraryTests : HostTest
     {
         Assert.SkipUnless(Browser.Chromium, "no Chromium is installed (Debian: apt-get install chromium)");
         Write("n.ipynb", Cell("TrainingDynamics.Figures.Figure.Lines(\"a line\", \"x\", \"y\").Line(\"l\", [1, 2], [1, 2])"));
-        await Run("n.ipynb", "--in-place");
+        Assert.Equal(0, (await Run("n.ipynb", "--in-place")).Status);
         var once = File.ReadAllText(Path.Combine(Folder, "n.ipynb"));
         Assert.Contains("\"image/", once);
-        await Run("n.ipynb", "--in-place");
+        Assert.Equal(0, (await Run("n.ipynb", "--in-place")).Status);
         Assert.Equal(once, File.ReadAllText(Path.Combine(Folder, "n.ipynb")));
     }
 }

@@ -190,6 +190,8 @@ public class TheoryTests
         Refused("beta2", "1", () => Equilibrium.Lion(0.1, 0.1, D, 0.9, 1));
         Refused("dimension", "0", () => Equilibrium.AdamP(0.1, 0.1, 0));
         Refused("amplification", "0", () => Equilibrium.Measured(0.1, 0.1, 1, 0));
+        // Where the memory of the buffer and of decay are one, the closed form has no hole.
+        Assert.Equal(Equilibrium.SgdNesterov(0.1, 1.000001, D, 0.9).Norm, Equilibrium.SgdNesterov(0.1, 1, D, 0.9).Norm, 1e-4);
         Refused("rate", "-0.1", () => Exponential.OfSgd(-0.1, 0.1));
         Refused("decoupledDecay", "NaN", () => Exponential.OfAdamW(0.1, double.NaN, 0.9, 0.99).Rate);
         Refused("beta2", "1", () => Exponential.OfAdamW(0.1, 0.1, 0.9, 1).Rate);
@@ -250,7 +252,23 @@ public class TheoryTests
         Assert.All(adam, a => Assert.Equal(1, a / NormGrowth.AdamAngle(8000, 0.9), 0.1));
         // Outside: from a norm so large that nothing happens, neither law has begun.
         Assert.All(Slopes(w => new Sgd(w, 0.1), 100, out _), s => Assert.True(s < 0.05));
-        // Adam's norm from a start: √(N₀ + η²dt); SGD's kick and what it leaves of the rate.
+        // Adam's norm from a start, √(N₀ + η²dt); SGD's rate as AdaGrad-Norm's, η/√(N₀² + 2η²ΣG); SGD's kick.
+        using (var random = new ReplicaRandom(1, 2, 3))
+        {
+            using var walk = new RandomWalk(D, random, 20);
+            using var adam4 = new Adam(walk.Weights, 0.01, beta2: 0.99);
+            Training.Run(walk, adam4, 4000);
+            Assert.All(Geometry.Norm(walk.Weights, walk.Layout), n => Assert.Equal(1, n[0] / NormGrowth.AdamNorm(4000, 0.01, D, 20), 0.02));
+            Assert.NotInRange(NormGrowth.AdamNorm(4000, 0.01, D, 20) / 20, 0.9, 1.1);
+        }
+        using (var random = new ReplicaRandom(1, 2, 3))
+        {
+            using var walk = new RandomWalk(D, random, 10);
+            using var sgd2 = new Sgd(walk.Weights, 0.1);
+            var sums = new double[3];
+            Training.Run(walk, sgd2, 2000, o => sums = [.. sums.Zip(Geometry.UnitSphereGradientNorm(o.Before, o.Gradient, walk.Layout), (s, g) => s + (g[0] * g[0]))]);
+            Assert.All(Geometry.SquaredNorm(walk.Weights, walk.Layout).Zip(sums), r => Assert.Equal(1, 0.1 / r.First[0] / NormGrowth.SgdEffectiveLearningRate(0.1, r.Second, 10), 1e-2));
+        }
         Assert.All(Slopes(w => new Adam(w, 0.01, beta2: 0.99), 100, out _), s => Assert.True(s < 0.05));
         using (var random = new ReplicaRandom(1, 2, 3))
         {

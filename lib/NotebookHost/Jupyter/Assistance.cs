@@ -54,7 +54,7 @@ internal static class Assistance
         var of = before.Parent switch
         {
             MemberAccessExpressionSyntax access when before == access.OperatorToken => access.Expression,
-            MemberBindingExpressionSyntax binding when before == binding.OperatorToken => binding.Ancestors().OfType<ConditionalAccessExpressionSyntax>().First().Expression,
+            MemberBindingExpressionSyntax binding when before == binding.OperatorToken => binding.Ancestors().OfType<ConditionalAccessExpressionSyntax>().First(a => a.WhenNotNull.Contains(binding)).Expression,
             _ => null,
         };
         if (of is not null)
@@ -62,7 +62,7 @@ internal static class Assistance
             var named = model.GetSymbolInfo(of).Symbol;
             if (named is INamespaceOrTypeSymbol container)
                 return model.LookupSymbols(start, container).Where(s => s is not IMethodSymbol { MethodKind: MethodKind.Constructor } && (s.IsStatic || s is INamespaceOrTypeSymbol)).Select(s => s.Name);
-            return model.GetTypeInfo(of).Type is { } type
+            return Whole(model.GetTypeInfo(of).Type) is { } type
                 ? model.LookupSymbols(start, type, includeReducedExtensionMethods: true).Where(s => !s.IsStatic && s.CanBeReferencedByName || s is IMethodSymbol { ReducedFrom: not null }).Select(s => s.Name)
                 : [];
         }
@@ -71,6 +71,9 @@ internal static class Assistance
         var words = SyntaxFacts.GetKeywordKinds().Concat(SyntaxFacts.GetContextualKeywordKinds()).Select(SyntaxFacts.GetText);
         return model.LookupSymbols(start).Where(s => s.CanBeReferencedByName).Select(s => s.Name).Concat(words);
     }
+
+    /// <summary>The type itself; of a nullable value that stands before a question mark, what it holds.</summary>
+    private static ITypeSymbol? Whole(ITypeSymbol? type) => type is INamedTypeSymbol { OriginalDefinition.SpecialType: SpecialType.System_Nullable_T } nullable ? nullable.TypeArguments[0] : type;
 
     /// <summary>The summary of a symbol's documentation, from the file beside its assembly.</summary>
     private static string Summary(Compilation compilation, ISymbol symbol)
@@ -93,7 +96,7 @@ internal static class Assistance
     private static string Text(XNode node) => node switch
     {
         XText text => text.Value,
-        XElement { IsEmpty: true } element => ((string?)element.Attribute("cref") ?? (string?)element.Attribute("name") ?? (string?)element.Attribute("langword") ?? "").Split('.', ':')[^1],
+        XElement { IsEmpty: true } element => ((string?)element.Attribute("cref") ?? (string?)element.Attribute("name") ?? (string?)element.Attribute("langword") ?? "").Split('(')[0].Split('.', ':')[^1],
         XElement element => string.Concat(element.Nodes().Select(Text)),
         _ => "",
     };

@@ -32,7 +32,7 @@ internal sealed class JupyterKernel : IDisposable
     private readonly CellThread _cells = new();
     private volatile Message? _running;
     private bool _stored;
-    private int _count;
+    private int _count, _together;
 
     private JupyterKernel(Connection connection)
     {
@@ -94,10 +94,15 @@ internal sealed class JupyterKernel : IDisposable
         foreach (var message in _work.GetConsumingEnumerable())
         {
             _running = message;
+            var together = _together > 0;
+            _together -= together ? 1 : 0;
             Publish("status", message, new JsonObject { ["execution_state"] = "busy" });
             try
             {
-                Answer(message);
+                if (together && message.Type == "execute_request")
+                    Reply(_shell, message, Aborted());
+                else
+                    Answer(message);
             }
             catch (Exception e)
             {
@@ -149,11 +154,12 @@ internal sealed class JupyterKernel : IDisposable
         var which = (string?)asked["hist_access_type"] switch
         {
             "range" => all.Where(c => c.Number >= ((int?)asked["start"] ?? 1) && c.Number < ((int?)asked["stop"] ?? int.MaxValue)),
-            "search" => all.Where(c => FileSystemName.MatchesSimpleExpression((string?)asked["pattern"] ?? "*", c.Code, ignoreCase: false)).TakeLast((int?)asked["n"] ?? int.MaxValue),
-            _ => all.TakeLast((int?)asked["n"] ?? int.MaxValue),
+            "search" => all.Where(c => FileSystemName.MatchesSimpleExpression((string?)asked["pattern"] ?? "*", c.Code, ignoreCase: false)),
+            _ => all,
         };
         if ((bool?)asked["unique"] ?? false)
             which = which.GroupBy(c => c.Code).Select(same => same.Last()).OrderBy(c => c.Number);
+        which = which.TakeLast((int?)asked["n"] ?? int.MaxValue);
         var withOutput = (bool?)asked["output"] ?? false;
         return new JsonObject { ["status"] = "ok", ["history"] = new JsonArray([.. which.Select(c => new JsonArray(0, c.Number, withOutput ? new JsonArray(c.Code, c.Result) : JsonValue.Create(c.Code)))]) };
     }
@@ -204,10 +210,8 @@ internal sealed class JupyterKernel : IDisposable
             Publish("execute_input", message, new JsonObject { ["code"] = code, ["execution_count"] = _count });
         _outputs.StartCell();
         var error = code.Trim() == "" ? null : _cells.Run(() => _csharp.RunAsync($"cell {_count}", code));
-        // What was sent together with a cell that failed is not run; what is sent on hearing of it is.
-        var together = new List<Message>();
-        while (error is not null && ((bool?)message.Content["stop_on_error"] ?? true) && _work.TryTake(out var waiting))
-            together.Add(waiting);
+        // What has arrived by now was sent together with the cell, and is not run if it failed; what is sent on hearing of the error is.
+        _together = error is not null && ((bool?)message.Content["stop_on_error"] ?? true) ? _work.Count : 0;
         if (error is not null && !silent)
             _outputs.Emit(CellOutput.Of(error));
         _outputs.Flush();
@@ -217,17 +221,6 @@ internal sealed class JupyterKernel : IDisposable
             return;
         }
         Reply(_shell, message, new JsonObject { ["status"] = "error", ["execution_count"] = _count, ["ename"] = error.Type, ["evalue"] = error.Message, ["traceback"] = new JsonArray([.. error.Traceback.Select(l => JsonValue.Create(l))]) });
-        foreach (var waiting in together)
-        {
-            if (waiting.Type != "execute_request")
-            {
-                Answer(waiting);
-                continue;
-            }
-            Publish("status", waiting, new JsonObject { ["execution_state"] = "busy" });
-            Reply(_shell, waiting, Aborted());
-            Publish("status", waiting, new JsonObject { ["execution_state"] = "idle" });
-        }
     }
 
     private static JsonObject Aborted() => new() { ["status"] = "aborted" };

@@ -14,7 +14,7 @@ internal static class KernelSpec
         : OperatingSystem.IsMacOS() ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), "Library", "Jupyter")
         : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "jupyter"), "kernels");
 
-    /// <summary>Where Jupyter looks besides: kernels of the whole machine, of which the user's own would hide one of the same name.</summary>
+    /// <summary>Where Jupyter looks besides: the folders of JUPYTER_PATH before the user's own, those of the whole machine after it.</summary>
     private static IEnumerable<string> Shared => (Environment.GetEnvironmentVariable("JUPYTER_PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
         .Concat(OperatingSystem.IsWindows() ? [Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.CommonApplicationData), "jupyter")] : ["/usr/local/share/jupyter", "/usr/share/jupyter"])
         .Select(folder => Path.Combine(folder, "kernels"));
@@ -24,6 +24,8 @@ internal static class KernelSpec
     {
         var usual = Path.Combine(Folder, Usual);
         var taken = Shared.Prepend(Folder).Select(folder => Path.Combine(folder, Usual)).Any(f => File.Exists(Path.Combine(f, "kernel.json")) && !IsOurs(f));
+        if (taken && IsOurs(usual))
+            Directory.Delete(usual, recursive: true);                                      // it would go on hiding the other
         var target = taken ? Path.Combine(Folder, Other) : usual;
         Directory.CreateDirectory(target);
         var spec = new JsonObject

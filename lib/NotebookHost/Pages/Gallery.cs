@@ -261,7 +261,7 @@ internal static partial class Gallery
             html.Append(CultureInfo.InvariantCulture, $"<details class=\"code\"><summary>code <span class=\"first\">{Page.Encode(first)}</span> <span class=\"seconds\">{seconds:0.0} s</span></summary>{Highlighted(cell.Source)}</details>");
         }
         foreach (var output in cell.Outputs)
-            html.Append("<div class=\"output\">").Append(Reachable(Page.Output(output))).Append("</div>");
+            html.Append("<div class=\"output\">").Append(Page.Reachable(Page.Output(output))).Append("</div>");
         return html.Append("</div>\n").ToString();
     }
 
@@ -271,12 +271,8 @@ internal static partial class Gallery
         return $"<pre tabindex=\"0\"><code>{html[(html.IndexOf("<pre>", StringComparison.Ordinal) + 5)..html.LastIndexOf("</pre>", StringComparison.Ordinal)].Trim('\r', '\n')}</code></pre>";
     }
 
-    /// <summary>What scrolls must be reachable by keyboard.</summary>
-    private static string Reachable(string html) => html.Replace("<pre class", "<pre tabindex=\"0\" class", StringComparison.Ordinal).Replace("<pre style", "<pre tabindex=\"0\" style", StringComparison.Ordinal)
-        .Replace("<pre>", "<pre tabindex=\"0\">", StringComparison.Ordinal).Replace("<table", "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"table\"><table", StringComparison.Ordinal).Replace("</table>", "</table></div>", StringComparison.Ordinal);
-
     /// <summary>Links to other notebooks lead to their pages; to a notebook that is not in the run, nowhere.</summary>
-    private static string Links(string html, Lesson lesson, IReadOnlyList<Lesson> all) => Reachable(LinkPattern().Replace(html, m =>
+    private static string Links(string html, Lesson lesson, IReadOnlyList<Lesson> all) => Page.Reachable(LinkPattern().Replace(html, m =>
     {
         var folder = new Uri("file:///" + lesson.Path);
         var target = new Uri(folder, m.Groups["path"].Value).AbsolutePath.TrimStart('/');

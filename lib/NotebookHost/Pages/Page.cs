@@ -20,19 +20,19 @@ internal static partial class Page
             <title>{runs.Count} executed notebooks</title><style>{Resource("Page.css")}</style></head><body><main>
 
             """);
-        page.Append("<nav aria-label=\"notebooks\"><table><thead><tr><th scope=\"col\">notebook</th><th scope=\"col\">status</th><th scope=\"col\">claims</th><th scope=\"col\">seconds</th></tr></thead><tbody>");
+        var overview = new StringBuilder("<nav aria-label=\"notebooks\"><table><thead><tr><th scope=\"col\">notebook</th><th scope=\"col\">status</th><th scope=\"col\">claims</th><th scope=\"col\">seconds</th></tr></thead><tbody>");
         foreach (var run in runs)
         {
-            page.Append(CultureInfo.InvariantCulture, $"<tr><td><a href=\"#{Anchor(run)}\">{Encode(run.Notebook.Title)}</a></td><td class=\"{run.Status}\">{run.Status}</td><td>{run.Claims.Count(c => NotebookRun.Holds(c))} of {run.Claims.Count()} hold</td><td>{run.Seconds:0.0}</td></tr>");
+            overview.Append(CultureInfo.InvariantCulture, $"<tr><td><a href=\"#{Anchor(run)}\">{Encode(run.Notebook.Title)}</a></td><td class=\"{run.Status}\">{run.Status}</td><td>{run.Claims.Count(c => NotebookRun.Holds(c))} of {run.Claims.Count()} hold</td><td>{run.Seconds:0.0}</td></tr>");
         }
-        page.Append("</tbody></table></nav>\n");
+        page.Append(Reachable(overview.Append("</tbody></table></nav>\n").ToString()));
         foreach (var run in runs)
         {
             page.Append($"<article id=\"{Anchor(run)}\" data-notebook=\"{Encode(run.Name)}\">");
             if (run.Problem is not null)
                 page.Append($"<p class=\"problem\">{Encode(run.Status)}: {Encode(run.Problem)}</p>");
             foreach (var cell in run.Notebook.Cells)
-                page.Append(cell.IsCode ? Code(cell, run.Cells[cell.Id]) : LinksWithin(Prose(cell.Source), run, runs));
+                page.Append(Reachable(cell.IsCode ? Code(cell, run.Cells[cell.Id]) : LinksWithin(Prose(cell.Source), run, runs)));
             page.Append("</article>\n");
         }
         return OneScriptOfAName(page.Append("</main></body></html>\n").ToString());
@@ -46,11 +46,11 @@ internal static partial class Page
         return MathPattern().Replace(html, m => MathMl.From(WebUtility.HtmlDecode(m.Groups["tex"].Value), block: m.Groups["open"].Value == "\\["));
     }
 
-    /// <summary>A link to a notebook of this run leads to its place on the page.</summary>
+    /// <summary>A link to a notebook of this run leads to its place on the page; to one that is not in it, nowhere.</summary>
     private static string LinksWithin(string html, NotebookRun run, IReadOnlyList<NotebookRun> runs) => LinkPattern().Replace(html, m =>
     {
         var target = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(run.Notebook.Path)!, Uri.UnescapeDataString(m.Groups["path"].Value)));
-        return runs.FirstOrDefault(r => r.Notebook.Path == target) is { } other ? $"href=\"#{Anchor(other)}\"" : m.Value;
+        return runs.FirstOrDefault(r => r.Notebook.Path == target) is { } other ? $"href=\"#{Anchor(other)}\"" : "title=\"not in this run\"";
     });
 
     private static string Code(NotebookCell cell, CellRun run)
@@ -103,6 +103,10 @@ internal static partial class Page
     internal static string OnceScripts(string html) => string.Concat(OncePattern().Matches(html).Select(m => m.Value));
 
     private static string Anchor(NotebookRun run) => "notebook-" + string.Concat(run.Name.Select(c => char.IsAsciiLetterOrDigit(c) ? c : '-'));
+
+    /// <summary>What scrolls must be reachable by keyboard.</summary>
+    internal static string Reachable(string html) => html.Replace("<pre class", "<pre tabindex=\"0\" class", StringComparison.Ordinal).Replace("<pre style", "<pre tabindex=\"0\" style", StringComparison.Ordinal)
+        .Replace("<pre>", "<pre tabindex=\"0\">", StringComparison.Ordinal).Replace("<table", "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"table\"><table", StringComparison.Ordinal).Replace("</table>", "</table></div>", StringComparison.Ordinal);
 
     internal static string Encode(string text) => WebUtility.HtmlEncode(text);
 

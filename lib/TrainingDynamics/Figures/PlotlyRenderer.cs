@@ -13,8 +13,8 @@ internal static class PlotlyRenderer
     // Okabe and Ito's colours, told apart by every kind of colour vision; each with a marker of its own.
     private static readonly string[] Colors = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444"];
     private static readonly string[] Markers = ["circle", "square", "diamond", "triangle-up", "x", "cross", "star"];
-    // Between panels, as shares of the drawing: wide enough for an axis' numbers and title.
-    private const double Gap = 0.14, RowGap = 0.17;
+    // Between two panels side by side, as a share of the drawing: wide enough for an axis' numbers and title.
+    private const double Gap = 0.14;
 
     public static string Figure(string drawingJson)
     {
@@ -32,7 +32,10 @@ internal static class PlotlyRenderer
         // Names under bars that do not fit side by side are slanted: room for them, and the legend below it.
         var slanted = drawing.Panels.SelectMany(p => p.Series).Where(s => s.Mark == Mark.Bars && s.Categories!.Sum(c => c.Length + 2) * columns > 80).SelectMany(s => s.Categories!).Select(c => Math.Min(c.Length, 24) * 6).DefaultIfEmpty(0).Max();
         var under = slanted + (18 * LinesOver(p => p.XTitle));
-        var height = 80 + (rows * 370) + over + under;
+        // Between two rows: an axis' numbers and title, the panels' own titles, and what of these takes more than a line.
+        var between = 119 + under + (18 * LinesOver(p => p.Title));
+        var height = 80 + (rows * 370) + ((rows - 1) * (between - 119)) + over + under;
+        var rowGap = between / ((rows * 370.0) + ((rows - 1) * (between - 119)) - 40);
         // The first line's foot is 32 pixels under the top edge; left to itself, plotly.js puts it in the middle of the margin.
         layout.SetProperty("title", Map(("text", string.Join("<br>", title)), ("x", 0.02), ("xanchor", "left"), ("yref", "container"), ("y", 1 - (32.0 / height)), ("yanchor", "bottom"), ("font", Map(("size", 17)))));
         layout.SetProperty("height", height);
@@ -47,8 +50,8 @@ internal static class PlotlyRenderer
         foreach (var (i, panel) in drawing.Panels.Index())
         {
             var suffix = i == 0 ? "" : $"{i + 1}";
-            double width = (1 - (Gap * (columns - 1))) / columns, tall = (1 - (RowGap * (rows - 1))) / rows;
-            double left = i % columns * (width + Gap), top = 1 - (i / columns * (tall + RowGap));
+            double width = (1 - (Gap * (columns - 1))) / columns, tall = (1 - (rowGap * (rows - 1))) / rows;
+            double left = i % columns * (width + Gap), top = 1 - (i / columns * (tall + rowGap));
             var x = Axis(Broken(panel.XTitle, letters), panel.LogX, panel.Series.Any(s => s.Categories is not null), "y" + suffix, left, left + width);
             var y = Axis(Broken(panel.YTitle, 42), panel.LogY, panel.Series.Any(s => s.Rows is not null), "x" + suffix, top - tall, top);
             if (panel.EqualAxes)

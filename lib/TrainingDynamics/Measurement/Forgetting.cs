@@ -31,8 +31,10 @@ public sealed class ForgettingMatrix
     public double this[int after, int task] => _r[after][task];
 
     /// <summary>Mean over the tasks <paramref name="old"/> of R[s][j] − R[T][j]: how much a model lost of what it could do after the first <paramref name="since"/> tasks, s.</summary>
-    /// <exception cref="ArgumentException">No task counts.</exception>
-    public double AverageDrop(int since, params IReadOnlyList<int> old) => old.Count > 0
+    /// <exception cref="ArgumentException">No task counts, or so many tasks were not learned.</exception>
+    public double AverageDrop(int since, params IReadOnlyList<int> old) => since < 0 || since > Tasks
+        ? throw new ArgumentException($"{nameof(since)} is {since}, allowed are 0 to {Tasks} tasks", nameof(since))
+        : old.Count > 0
         ? old.Average(j => _r[since][j] - _r[^1][j])
         : throw new ArgumentException("a drop needs at least one old task; name those that the model could do before the stream", nameof(old));
 

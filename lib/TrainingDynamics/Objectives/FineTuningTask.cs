@@ -63,12 +63,13 @@ public sealed class FineTuningTask : ITask, IDisposable
             throw new ArgumentException($"'{objective.Name}' draws from a target, and the prompts have none", nameof(prompts));
         if (prompts.Target is { } target && !((target >= 0).all() & ((target.sum(-1) - 1).abs() < 1e-4).all()).item<bool>())
             throw new ArgumentException("the target is no distribution over the answers of every prompt", nameof(prompts));
-        _source = model.Weights.clone().DetachFromDisposeScope();
-        _baseLog = model.Forward(model.Weights, prompts.Inputs).log_softmax(-1).DetachFromDisposeScope();            // (replica, prompt, answer)
-        _targetLog = (prompts.Target is { } q ? q.to(_baseLog.dtype).log() : full_like(prompts.Reward, double.NegativeInfinity).to(_baseLog.dtype)).DetachFromDisposeScope();
+        _baseLog = model.Forward(model.Weights, prompts.Inputs).log_softmax(-1);                                      // (replica, prompt, answer)
         var mass = _baseLog.exp().masked_fill(prompts.Reward <= 0, 0).sum(-1);
         if (!objective.Source.FromTarget && mass.min().ToDoubles()[0] is var least && !(least > 0))
             throw new ArgumentException($"'{objective.Name}': the base gives the correct answers of some prompt a mass of {least}; it can neither draw them nor learn from them", nameof(prompts));
+        _baseLog.DetachFromDisposeScope();
+        _source = model.Weights.clone().DetachFromDisposeScope();
+        _targetLog = (prompts.Target is { } q ? q.to(_baseLog.dtype).log() : full_like(prompts.Reward, double.NegativeInfinity).to(_baseLog.dtype)).DetachFromDisposeScope();
     }
 
     /// <inheritdoc/>

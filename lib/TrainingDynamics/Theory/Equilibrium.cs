@@ -42,7 +42,7 @@ public static class Equilibrium
     /// SGD with Nesterov's momentum α and decoupled decay. The update u = g + αb is Σ c_k·g_{t−k} with c_0 = 1 + α, c_k = α^{k+1}, and the weight −η·Σ d_k·g_{t−k}
     /// with d_k = Σ_{j≤k} ρ^{k−j}·c_j, so N² = η²G·Σd², θ = √(Σc²/Σd²). For small ηλ both are those of plain momentum: ‖w‖ = (ηG/[2λ(1−α)²])^{1/4}, and θ larger by √(Σc²·(1−α²)).
     /// </summary>
-    /// <remarks>d_k = A·α^k + B·ρ^k with A = α²/(α − ρ), B = (ρ(1+α) − α)/(ρ − α), and geometric sums. Ours, as far as we know.</remarks>
+    /// <remarks>Σ d_k·z^k = (1 + α − αz)/[(1 − αz)(1 − ρz)], so Σd² = [((1+α)² + α²)(1 + αρ) − 2α(1+α)(α+ρ)]/[(1 − αρ)(1 − α²)(1 − ρ²)]. Ours, as far as we know.</remarks>
     /// <param name="rate">η.</param>
     /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
     /// <param name="gradientSquared">G = E‖g̃‖².</param>
@@ -53,9 +53,8 @@ public static class Equilibrium
         RequirePositive(gradientSquared, nameof(gradientSquared));
         RequireFraction(momentum, nameof(momentum));
         var (alpha, square) = (momentum, momentum * momentum);
-        var (a, b) = (square / (alpha - rho), ((rho * (1 + alpha)) - alpha) / (rho - alpha));
         var update = ((1 + alpha) * (1 + alpha)) + (square * square / (1 - square));
-        var weight = (a * a / (1 - square)) + (2 * a * b / (1 - (alpha * rho))) + (b * b / (1 - (rho * rho)));
+        var weight = (((((1 + alpha) * (1 + alpha)) + square) * (1 + (alpha * rho))) - (2 * alpha * (1 + alpha) * (alpha + rho))) / ((1 - (alpha * rho)) * (1 - square) * (1 - (rho * rho)));
         return new EquilibriumPoint(Math.Pow(rate * rate * gradientSquared * weight, 0.25), Math.Sqrt(update / weight), 4 * rate * decoupledDecay);
     }
 
@@ -192,7 +191,7 @@ public static class Equilibrium
     {
         RequirePositive(rate, nameof(rate));
         RequirePositive(decay, name);
-        return rate * decay < 1 ? 1 - (rate * decay) : throw new ArgumentException($"η·{name} is {rate * decay}, allowed is (0, 1)", name);
+        return rate * decay < 1 ? 1 - (rate * decay) : throw new ArgumentException($"{name} is {decay}, η·{name} {rate * decay}; allowed is η·{name} in (0, 1)", name);
     }
 
     private static void RequireFraction(double value, string name)

@@ -11,14 +11,14 @@ public static class NormGrowth
     /// </summary>
     /// <remarks>Arora, Li and Lyu 2018, arXiv:1812.03981. Exact is N_t² = N_0² + 2η²ΣG + η⁴Σ(G/N)². Assumes no momentum, no decay, exact invariance.</remarks>
     public static double SgdNorm(double step, double rate, double gradientSquared, double firstNorm = 0)
-        => Math.Pow(Math.Pow(firstNorm, 4) + (2 * Positive(rate, nameof(rate)) * rate * Positive(gradientSquared, nameof(gradientSquared)) * Positive(step, nameof(step))), 0.25);
+        => Math.Pow(Math.Pow(NotNegative(firstNorm, nameof(firstNorm)), 4) + (2 * Positive(rate, nameof(rate)) * rate * Positive(gradientSquared, nameof(gradientSquared)) * NotNegative(step, nameof(step))), 0.25);
 
     /// <summary>SGD's angle of a step late in growth: 1/√(2t), whatever η and the gradient's scale.</summary>
     public static double SgdAngle(double step) => 1 / Math.Sqrt(2 * Positive(step, nameof(step)));
 
     /// <summary>SGD's effective learning rate η/N = η/√(N_0² + 2η²ΣG): layerwise AdaGrad-Norm (Tanaka and Kunin 2021, arXiv:2105.02716).</summary>
     public static double SgdEffectiveLearningRate(double rate, double sumOfGradientSquares, double firstNorm)
-        => Positive(rate, nameof(rate)) / Math.Sqrt(Math.Pow(firstNorm, 4) + (2 * rate * rate * sumOfGradientSquares));
+        => Positive(rate, nameof(rate)) / Math.Sqrt(Math.Pow(NotNegative(firstNorm, nameof(firstNorm)), 4) + (2 * rate * rate * NotNegative(sumOfGradientSquares, nameof(sumOfGradientSquares))));
 
     /// <summary>SGD's squared norm after its first step, N_1 = N_0 + η²G_0/N_0: the kick. For large η the effective rate after it falls as N_0/(ηG_0).</summary>
     public static double SgdKick(double rate, double gradientSquared, double firstSquaredNorm) => Positive(firstSquaredNorm, nameof(firstSquaredNorm)) + (Positive(rate, nameof(rate)) * rate * Positive(gradientSquared, nameof(gradientSquared)) / firstSquaredNorm);
@@ -26,7 +26,7 @@ public static class NormGrowth
     /// <summary>Adam's ‖w‖ after t steps of a white gradient in d dimensions: N_t = N_0 + η²·d·t, for any β1.</summary>
     /// <remarks>The momentum's per-step length is √(d(1−β1)/(1+β1)), its amplification (1+β1)/(1−β1): the product is d. Assumes rms u as for an exact second moment.</remarks>
     public static double AdamNorm(double step, double rate, double dimension, double firstNorm = 0)
-        => Math.Sqrt((firstNorm * firstNorm) + (Positive(rate, nameof(rate)) * rate * Positive(dimension, nameof(dimension)) * Positive(step, nameof(step))));
+        => Math.Sqrt((NotNegative(firstNorm, nameof(firstNorm)) * firstNorm) + (Positive(rate, nameof(rate)) * rate * Positive(dimension, nameof(dimension)) * NotNegative(step, nameof(step))));
 
     /// <summary>Adam's angle of a step late in growth: √[(1−β1)/(1+β1)]/√t.</summary>
     public static double AdamAngle(double step, double beta1) => Math.Sqrt((1 - Fraction(beta1, nameof(beta1))) / (1 + beta1) / Positive(step, nameof(step)));
@@ -40,6 +40,9 @@ public static class NormGrowth
 
     private static double Positive(double value, string name)
         => value > 0 && double.IsFinite(value) ? value : throw new ArgumentException($"{name} is {value}, allowed is a number in (0, ∞)", name);
+
+    private static double NotNegative(double value, string name)
+        => value >= 0 && double.IsFinite(value) ? value : throw new ArgumentException($"{name} is {value}, allowed is a number in [0, ∞)", name);
 
     private static double Fraction(double value, string name)
         => value is >= 0 and < 1 ? value : throw new ArgumentException($"{name} is {value}, allowed is a number in [0, 1)", name);

@@ -54,11 +54,11 @@ public static class OffPolicySupervision
     /// Where clipped IPS ends: max Σ r·min(π, M·π_log) fills the items by falling r, each up to M times what the logger gave it, until the mass is spent.
     /// Without a clip that is the best item; what the clip keeps from it is the price of its quiet.
     /// </summary>
-    /// <exception cref="ArgumentException">As for <see cref="ClickFixedPoint"/>, or <paramref name="clip"/> is less than 1.</exception>
+    /// <exception cref="ArgumentException">The lists differ in length, a number is negative or not finite, or <paramref name="clip"/> is not a finite number of at least 1.</exception>
     public static double[] Clipped(IReadOnlyList<double> logger, IReadOnlyList<double> reward, double clip)
     {
-        if (!(clip >= 1))
-            throw new ArgumentException($"{nameof(clip)} is {clip}, allowed is a number of at least 1", nameof(clip));
+        if (!(clip >= 1 && double.IsFinite(clip)))
+            throw new ArgumentException($"{nameof(clip)} is {clip}, allowed is a finite number of at least 1", nameof(clip));
         var shares = Retrained(logger, reward, 0);
         var (policy, left) = (new double[shares.Length], 1.0);
         foreach (var (a, _) in reward.Index().OrderByDescending(r => r.Item))

@@ -2,7 +2,7 @@
 const { existsSync } = require('fs');
 const { chromium } = require('playwright-core');
 
-const path = [process.env.CHROME, '/usr/bin/chromium', '/usr/bin/google-chrome'].find(p => p && existsSync(p));
+const path = [process.env.CHROME, '/usr/bin/chromium'].find(p => p && existsSync(p));
 
 exports.open = () => chromium.launch({
   executablePath: path,

@@ -47,7 +47,7 @@ main(async () => {
     await page.waitForFunction(() => Array.from(document.querySelectorAll('figure [role=img]')).every(box => box.classList.contains('js-plotly-plot')), null, { timeout: 60000 }).catch(() => { });
     note('every figure has drawn its traces', await page.evaluate(undrawn));
     note('every formula is typeset', await page.evaluate(untypeset));
-    note('no link is broken', await page.evaluate(brokenLinks, pages.map(address)));
+    note('no link is broken', await page.evaluate(brokenLinks, [...pages, ...own].map(address)));
     note('every picture is there', await page.evaluate(async () => {
       const images = Array.from(document.images);
       for (const i of images) { i.loading = 'eager'; await i.decode().catch(() => { }); }
