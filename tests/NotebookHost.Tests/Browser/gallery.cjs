@@ -82,7 +82,8 @@ main(async () => {
     }
     for (const width of [390, 1920]) {
       await page.setViewportSize({ width, height: 900 });
-      await page.waitForTimeout(300);
+      // Figures follow the page's width one after the other; a page of seventy takes a while.
+      await page.waitForFunction(() => document.scrollingElement.scrollWidth <= innerWidth + 1, null, { timeout: 60000 }).catch(() => { });
       note(`no sideways scrolling at ${width} pixels`, await page.evaluate(scrolls));
     }
     await page.close();
