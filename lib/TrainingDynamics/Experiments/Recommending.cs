@@ -172,17 +172,18 @@ public static class Recommending
         Continue(model, OnPolicyLearning.Reinforce(model, worldA), 0.01, 200);
         var trained = model.Weights.clone();
         var before = model.Policy();
+        var logBefore = before.log();
         var (beforeA, beforeB) = (worldA.Value(before), worldB.Value(before));
         var points = new List<DriftPoint>();
         foreach (var (name, loss) in methods)
         {
             model.Weights.copy_(trained);
-            Continue(model, loss(model, worldB, before.log()), sweep.Each(r => r), steps, step =>
+            Continue(model, loss(model, worldB, logBefore), sweep.Each(r => r), steps, step =>
             {
                 using var now = model.Policy();
                 var (a, b) = (worldA.Value(now), worldB.Value(now));
-                var share = worldB.Share.unsqueeze(-1);
-                var (forward, reverse) = ((share * before * (before.log() - now.log())).sum([1, 2]).ToDoubles(), (share * now * (now.log() - before.log())).sum([1, 2]).ToDoubles());
+                var (baseLog, log) = (logBefore.narrow(1, each, each), now.log().narrow(1, each, each));                // B's contexts, all of one share
+                var (forward, reverse) = (Divergence.ForwardKl(baseLog, log), Divergence.ReverseKl(baseLog, log));
                 points.AddRange(a.Select((_, i) => new DriftPoint(name, rates[i / seeds.Count], step, i % seeds.Count, b[i] - beforeB[i], beforeA[i] - a[i], forward[i], reverse[i])));
             }, step => step % 10 == 0);
         }

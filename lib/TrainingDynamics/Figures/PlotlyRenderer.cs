@@ -28,14 +28,16 @@ internal static class PlotlyRenderer
         var letters = columns switch { 1 => 70, 2 => 36, _ => 24 };
         int LinesOver(Func<Panel, string> text) => drawing.Panels.Max(p => Lines(text(p), letters).Count) - 1;
         var title = Lines(drawing.Title, 68);
-        var over = (22 * (title.Count - 1)) + (18 * LinesOver(p => p.Title));
+        var titles = 18 * LinesOver(p => p.Title);
+        var over = (22 * (title.Count - 1)) + titles;
         // Names under bars that do not fit side by side are slanted: room for them, and the legend below it.
         var slanted = drawing.Panels.SelectMany(p => p.Series).Where(s => s.Mark == Mark.Bars && s.Categories!.Sum(c => c.Length + 2) * columns > 80).SelectMany(s => s.Categories!).Select(c => Math.Min(c.Length, 24) * 6).DefaultIfEmpty(0).Max();
-        var under = slanted + (18 * LinesOver(p => p.XTitle));
+        // Powers of ten are taller than other numbers.
+        var under = slanted + (18 * LinesOver(p => p.XTitle)) + (drawing.Panels.Any(p => p.LogX) ? 12 : 0);
         // Between two rows: an axis' numbers and title, the panels' own titles, and what of these takes more than a line.
-        var between = 119 + under + (18 * LinesOver(p => p.Title));
-        var height = 80 + (rows * 370) + ((rows - 1) * (between - 119)) + over + under;
-        var rowGap = between / ((rows * 370.0) + ((rows - 1) * (between - 119)) - 40);
+        var more = under + titles;
+        var height = 80 + (rows * 370) + ((rows - 1) * more) + over + under;
+        var rowGap = (119 + more) / ((rows * 370.0) + ((rows - 1) * more) - 40);
         // The first line's foot is 32 pixels under the top edge; left to itself, plotly.js puts it in the middle of the margin.
         layout.SetProperty("title", Map(("text", string.Join("<br>", title)), ("x", 0.02), ("xanchor", "left"), ("yref", "container"), ("y", 1 - (32.0 / height)), ("yanchor", "bottom"), ("font", Map(("size", 17)))));
         layout.SetProperty("height", height);
@@ -46,7 +48,7 @@ internal static class PlotlyRenderer
         layout.SetProperty("paper_bgcolor", "#ffffff");
         layout.SetProperty("hovermode", "closest");
         layout.SetProperty("barmode", "group");
-        var titles = new List<object>();
+        var annotations = new List<object>();
         foreach (var (i, panel) in drawing.Panels.Index())
         {
             var suffix = i == 0 ? "" : $"{i + 1}";
@@ -61,7 +63,7 @@ internal static class PlotlyRenderer
             layout.SetProperty("xaxis" + suffix, x);
             layout.SetProperty("yaxis" + suffix, y);
             if (panel.Title != "")
-                titles.Add(Map(("text", Broken(panel.Title, letters)), ("showarrow", false), ("xref", "paper"), ("yref", "paper"), ("x", left + (width / 2)), ("y", top), ("xanchor", "center"), ("yanchor", "bottom"), ("font", Map(("size", 14)))));
+                annotations.Add(Map(("text", Broken(panel.Title, letters)), ("showarrow", false), ("xref", "paper"), ("yref", "paper"), ("x", left + (width / 2)), ("y", top), ("xanchor", "center"), ("yanchor", "bottom"), ("font", Map(("size", 14)))));
             foreach (var series in panel.Series)
             {
                 foreach (var trace in Traces(series))
@@ -74,8 +76,8 @@ internal static class PlotlyRenderer
                 }
             }
         }
-        if (titles.Count > 0)
-            layout.SetProperty("annotations", titles);
+        if (annotations.Count > 0)
+            layout.SetProperty("annotations", annotations);
         var chart = GenericChart.setLayout(layout, GenericChart.ofTraceObjects(false, ListModule.OfSeq(traces)));
         return GenericChart.toFigureJson(chart);
     }

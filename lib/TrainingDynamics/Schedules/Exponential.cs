@@ -1,4 +1,5 @@
 using MathNet.Numerics;
+using TrainingDynamics.Theory;
 
 namespace TrainingDynamics.Schedules;
 
@@ -18,7 +19,7 @@ public static class Exponential
     /// </remarks>
     public static Func<int, double> OfSgd(double rate, double decay)
     {
-        var rho = 1 - Product(rate, decay, nameof(decay));
+        var rho = 1 - Require.Product(rate, decay, nameof(decay));
         return step => Math.Pow(rho, (-2 * (step - 1)) - 1);
     }
 
@@ -36,9 +37,8 @@ public static class Exponential
     /// <summary>α, the larger root of x² − (1 + γ − ηλ)x + γ = 0.</summary>
     public static double Alpha(double rate, double l2, double momentum)
     {
-        var product = Product(rate, l2, nameof(l2));
-        if (!(momentum >= 0 && momentum < 1))
-            throw new ArgumentException($"{nameof(momentum)} is {momentum}, allowed is a number in [0, 1)", nameof(momentum));
+        var product = Require.Product(rate, l2, nameof(l2));
+        Require.Fraction(momentum, nameof(momentum));
         var most = Math.Pow(1 - Math.Sqrt(momentum), 2);
         if (product > most)
             throw new ArgumentException($"η·λ is {product} at momentum {momentum}: the exponential schedule exists for η·λ in (0, (1 − √γ)²] = (0, {most:G4}]", nameof(l2));
@@ -63,22 +63,11 @@ public static class Exponential
     /// </remarks>
     public static (Func<int, double> Rate, double Beta1, double Beta2) OfAdamW(double rate, double decoupledDecay, double beta1, double beta2)
     {
-        foreach (var (beta, name) in new[] { (beta1, nameof(beta1)), (beta2, nameof(beta2)) })
-        {
-            if (!(beta >= 0 && beta < 1))
-                throw new ArgumentException($"{name} is {beta}, allowed is a number in [0, 1)", name);
-        }
-        var rho = 1 - Product(rate, decoupledDecay, nameof(decoupledDecay));
+        Require.Fraction(beta1, nameof(beta1));
+        Require.Fraction(beta2, nameof(beta2));
+        var rho = 1 - Require.Product(rate, decoupledDecay, nameof(decoupledDecay));
         var (b1, b2) = (beta1 * rho, beta2 * rho * rho);
         var constant = (1 - beta1) / (1 - b1) * Math.Sqrt((1 - b2) / (1 - beta2));
         return (t => Math.Pow(rho, -t) * constant * (1 - Math.Pow(b1, t)) / (1 - Math.Pow(beta1, t)) * Math.Sqrt((1 - Math.Pow(beta2, t)) / (1 - Math.Pow(b2, t))), b1, b2);
-    }
-
-    private static double Product(double rate, double decay, string name)
-    {
-        if (!(rate > 0 && double.IsFinite(rate)))
-            throw new ArgumentException($"{nameof(rate)} is {rate}, allowed is a number in (0, ∞)", nameof(rate));
-        var product = rate * decay;
-        return product is > 0 and < 1 ? product : throw new ArgumentException($"{name} is {decay}, η·{name} {product}; allowed is η·{name} in (0, 1)", name);
     }
 }

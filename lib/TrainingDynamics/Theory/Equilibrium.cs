@@ -31,8 +31,8 @@ public static class Equilibrium
     public static EquilibriumPoint Sgd(double rate, double decoupledDecay, double gradientSquared, double momentum = 0)
     {
         var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
-        RequirePositive(gradientSquared, nameof(gradientSquared));
-        RequireFraction(momentum, nameof(momentum));
+        Require.Positive(gradientSquared, nameof(gradientSquared));
+        Require.Fraction(momentum, nameof(momentum));
         // The gradient is g̃/‖w‖, so U² = G/(N(1−α²)), and N = η²U²A/(1−ρ²) is an equation for N².
         var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) * Memory(momentum, rho) / (1 - (rho * rho));
         return new EquilibriumPoint(Math.Pow(fourth, 0.25), AngleOf(momentum, rho), 4 * rate * decoupledDecay);
@@ -50,8 +50,8 @@ public static class Equilibrium
     public static EquilibriumPoint SgdNesterov(double rate, double decoupledDecay, double gradientSquared, double momentum)
     {
         var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
-        RequirePositive(gradientSquared, nameof(gradientSquared));
-        RequireFraction(momentum, nameof(momentum));
+        Require.Positive(gradientSquared, nameof(gradientSquared));
+        Require.Fraction(momentum, nameof(momentum));
         var (alpha, square) = (momentum, momentum * momentum);
         var update = ((1 + alpha) * (1 + alpha)) + (square * square / (1 - square));
         var weight = (((((1 + alpha) * (1 + alpha)) + square) * (1 + (alpha * rho))) - (2 * alpha * (1 + alpha) * (alpha + rho))) / ((1 - (alpha * rho)) * (1 - square) * (1 - (rho * rho)));
@@ -68,8 +68,8 @@ public static class Equilibrium
     public static EquilibriumPoint SgdL2(double rate, double l2, double gradientSquared, double momentum = 0)
     {
         Rho(rate, l2, nameof(l2));
-        RequirePositive(gradientSquared, nameof(gradientSquared));
-        RequireFraction(momentum, nameof(momentum));
+        Require.Positive(gradientSquared, nameof(gradientSquared));
+        Require.Fraction(momentum, nameof(momentum));
         var fourth = rate * gradientSquared / (l2 * (1 - momentum) * (2 - (rate * l2 / (1 + momentum))));
         return new EquilibriumPoint(Math.Pow(fourth, 0.25), Math.Sqrt(2 * rate * l2 / (1 + momentum)), 4 * rate * l2 / (1 - momentum));
     }
@@ -84,8 +84,8 @@ public static class Equilibrium
     /// <param name="beta1">β1.</param>
     public static EquilibriumPoint AdamW(double rate, double decoupledDecay, double dimension, double beta1 = 0.9)
     {
-        RequirePositive(dimension, nameof(dimension));
-        RequireFraction(beta1, nameof(beta1));
+        Require.Positive(dimension, nameof(dimension));
+        Require.Fraction(beta1, nameof(beta1));
         return General(rate, decoupledDecay, dimension * (1 - beta1) / (1 + beta1), beta1);
     }
 
@@ -101,11 +101,11 @@ public static class Equilibrium
     /// <param name="beta1">β1.</param>
     public static EquilibriumPoint AdamL2(double rate, double l2, double dimension, double unitGradientSum, double beta1 = 0.9)
     {
-        RequirePositive(rate, nameof(rate));
-        RequirePositive(l2, nameof(l2));
-        RequirePositive(dimension, nameof(dimension));
-        RequirePositive(unitGradientSum, nameof(unitGradientSum));
-        RequireFraction(beta1, nameof(beta1));
+        Require.Positive(rate, nameof(rate));
+        Require.Positive(l2, nameof(l2));
+        Require.Positive(dimension, nameof(dimension));
+        Require.Positive(unitGradientSum, nameof(unitGradientSum));
+        Require.Fraction(beta1, nameof(beta1));
         var norm = Math.Cbrt(rate * unitGradientSum / (2 * l2));
         var gradientRms = unitGradientSum / dimension / norm;
         return new EquilibriumPoint(norm, rate * Math.Sqrt(dimension * (1 - beta1) / (1 + beta1)) / norm, 3 * rate * l2 / gradientRms);
@@ -122,9 +122,9 @@ public static class Equilibrium
     public static EquilibriumPoint Lion(double rate, double decoupledDecay, double dimension, double beta1 = 0.9, double beta2 = 0.99)
     {
         var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
-        RequirePositive(dimension, nameof(dimension));
-        RequireFraction(beta1, nameof(beta1));
-        RequireFraction(beta2, nameof(beta2));
+        Require.Positive(dimension, nameof(dimension));
+        Require.Fraction(beta1, nameof(beta1));
+        Require.Fraction(beta2, nameof(beta2));
         var old = beta1 * beta1 * (1 - beta2) / (1 + beta2);
         var variance = ((1 - beta1) * (1 - beta1)) + old;
         var amplification = 1.0;
@@ -142,8 +142,8 @@ public static class Equilibrium
     public static EquilibriumPoint Measured(double rate, double decoupledDecay, double updateSquared, double amplification)
     {
         var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
-        RequirePositive(updateSquared, nameof(updateSquared));
-        RequirePositive(amplification, nameof(amplification));
+        Require.Positive(updateSquared, nameof(updateSquared));
+        Require.Positive(amplification, nameof(amplification));
         var shrink = 1 - (rho * rho);
         return new EquilibriumPoint(Math.Sqrt(rate * rate * updateSquared * amplification / shrink), Math.Sqrt(shrink / amplification), 2 * rate * decoupledDecay);
     }
@@ -157,8 +157,8 @@ public static class Equilibrium
     public static EquilibriumPoint Sgdp(double rate, double decoupledDecay, double gradientSquared, double momentum)
     {
         var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
-        RequirePositive(gradientSquared, nameof(gradientSquared));
-        RequireFraction(momentum, nameof(momentum));
+        Require.Positive(gradientSquared, nameof(gradientSquared));
+        Require.Fraction(momentum, nameof(momentum));
         var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) / (1 - (rho * rho));
         return new EquilibriumPoint(Math.Pow(fourth, 0.25), Math.Sqrt(1 - (rho * rho)), 4 * rate * decoupledDecay);
     }
@@ -171,8 +171,8 @@ public static class Equilibrium
     /// <param name="beta1">β1.</param>
     public static EquilibriumPoint AdamP(double rate, double decoupledDecay, double dimension, double beta1 = 0.9)
     {
-        RequirePositive(dimension, nameof(dimension));
-        RequireFraction(beta1, nameof(beta1));
+        Require.Positive(dimension, nameof(dimension));
+        Require.Fraction(beta1, nameof(beta1));
         return Measured(rate, decoupledDecay, dimension * (1 - beta1) / (1 + beta1), amplification: 1);
     }
 
@@ -187,22 +187,5 @@ public static class Equilibrium
 
     private static double AngleOf(double beta, double rho) => Math.Sqrt((1 - (rho * rho)) / Memory(beta, rho));
 
-    private static double Rho(double rate, double decay, string name)
-    {
-        RequirePositive(rate, nameof(rate));
-        RequirePositive(decay, name);
-        return rate * decay < 1 ? 1 - (rate * decay) : throw new ArgumentException($"{name} is {decay}, η·{name} {rate * decay}; allowed is η·{name} in (0, 1)", name);
-    }
-
-    private static void RequireFraction(double value, string name)
-    {
-        if (!(value >= 0 && value < 1))
-            throw new ArgumentException($"{name} is {value}, allowed is a number in [0, 1)", name);
-    }
-
-    private static void RequirePositive(double value, string name)
-    {
-        if (!(value > 0 && double.IsFinite(value)))
-            throw new ArgumentException($"{name} is {value}; an equilibrium needs a positive number", name);
-    }
+    private static double Rho(double rate, double decay, string name) => 1 - Require.Product(rate, decay, name);
 }

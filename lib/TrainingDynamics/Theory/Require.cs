@@ -1,0 +1,28 @@
+namespace TrainingDynamics.Theory;
+
+/// <summary>What a prediction may be asked for; the error names the parameter, the value and the range.</summary>
+internal static class Require
+{
+    /// <summary>The value, if it is in (0, ∞).</summary>
+    /// <exception cref="ArgumentException">It is not.</exception>
+    public static double Positive(double value, string name)
+        => value > 0 && double.IsFinite(value) ? value : throw new ArgumentException($"{name} is {value}, allowed is a number in (0, ∞)", name);
+
+    /// <summary>The value, if it is in [0, ∞).</summary>
+    /// <exception cref="ArgumentException">It is not.</exception>
+    public static double NotNegative(double value, string name)
+        => value >= 0 && double.IsFinite(value) ? value : throw new ArgumentException($"{name} is {value}, allowed is a number in [0, ∞)", name);
+
+    /// <summary>The value, if it is in [0, 1).</summary>
+    /// <exception cref="ArgumentException">It is not.</exception>
+    public static double Fraction(double value, string name)
+        => value is >= 0 and < 1 ? value : throw new ArgumentException($"{name} is {value}, allowed is a number in [0, 1)", name);
+
+    /// <summary>η·λ, if both are positive and it is below 1: what a step of decay takes away.</summary>
+    /// <exception cref="ArgumentException">It is not.</exception>
+    public static double Product(double rate, double decay, string name)
+    {
+        var product = Positive(rate, nameof(rate)) * Positive(decay, name);
+        return product < 1 ? product : throw new ArgumentException($"{name} is {decay}, η·{name} {product}; allowed is η·{name} in (0, 1)", name);
+    }
+}
