@@ -15,6 +15,9 @@ namespace NotebookHost;
 /// </summary>
 internal static partial class Doctor
 {
+    /// <summary>Starts a line of the child's that is meant for its parent.</summary>
+    private const string Mark = "\u001e";
+
     public static async Task<int> Examine(string notebooks)
     {
         var failed = 0;
@@ -23,7 +26,7 @@ internal static partial class Doctor
             failed += ok ? 0 : 1;
             Console.WriteLine($"{(ok ? "ok  " : "FAIL")}  {name}: {message.ReplaceLineEndings(" ")}");
         }
-        var (sdkOk, sdk) = await Run("dotnet", "--version");
+        var (sdkOk, sdk) = await Run(DotNet.Command, "--version");
         Say("SDK", sdkOk && Version.TryParse(sdk.Split('-')[0], out var v) && v.Major >= 10, sdkOk ? $".NET SDK {sdk}{(sdk.StartsWith("10.", StringComparison.Ordinal) ? "" : "; the collection is built with .NET SDK 10 or newer")}" : "the dotnet command does not run: install the .NET 10 SDK");
         Say("runtime", true, RuntimeInformation.FrameworkDescription);
         Say("system", RuntimeInformation.OSArchitecture is Architecture.X64 or Architecture.Arm64, $"{RuntimeInformation.OSDescription}, {RuntimeInformation.RuntimeIdentifier}, {Environment.ProcessorCount} cores, {GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1e9:0.0} GB of memory");
@@ -42,13 +45,14 @@ internal static partial class Doctor
                 Say("library", false, $"{library} is not built: dotnet build lib/{Path.GetFileNameWithoutExtension(library)}");
                 continue;
             }
-            var (ok, said) = await Run(Environment.ProcessPath!, [.. Path.GetFileNameWithoutExtension(Environment.ProcessPath!) == "dotnet" ? [typeof(Doctor).Assembly.Location] : Array.Empty<string>(), "library-doctor", library]);
-            var lines = said.Split('\n').Where(l => l.StartsWith(Worker.Separator)).Select(l => JsonNode.Parse(l[1..])!).ToList();
+            var (ok, said) = await Run(DotNet.Command, [.. DotNet.Arguments(false, "library-doctor", library)]);
+            var lines = said.Split('\n').Where(l => l.StartsWith(Mark, StringComparison.Ordinal)).Select(l => JsonNode.Parse(l[Mark.Length..])!).ToList();
             foreach (var line in lines)
                 Say((string)line["name"]!, (bool)line["ok"]!, (string)line["message"]!);
             if (!ok || lines.Count == 0)
                 Say(Path.GetFileName(library), false, $"its process ended early: {said.Trim()}");
         }
+        Say("cultures", true, DotNet.Cultures ? "cells have the reader's" : "cells have none: no ICU library is installed (Debian: apt-get install libicu72), or DOTNET_SYSTEM_GLOBALIZATION_INVARIANT is set");
         var built = Path.Combine(Directory.GetCurrentDirectory(), "artifacts");
         Say("disk", true, $"{(Directory.Exists(built) ? Directory.EnumerateFiles(built, "*", SearchOption.AllDirectories).Sum(f => new FileInfo(f).Length) / 1e6 : 0):0} MB built in artifacts, {new DriveInfo(Directory.GetCurrentDirectory()).AvailableFreeSpace / 1e9:0} GB free");
         Console.WriteLine(failed == 0 ? "all is well" : $"{failed} check(s) failed");
@@ -77,7 +81,7 @@ internal static partial class Doctor
         return 0;
 
         static void Send(string name, bool ok, string message)
-            => Console.WriteLine(Worker.Separator + new JsonObject { ["name"] = name, ["ok"] = ok, ["message"] = message }.ToJsonString());
+            => Console.WriteLine(Mark + new JsonObject { ["name"] = name, ["ok"] = ok, ["message"] = message }.ToJsonString());
     }
 
     private static IEnumerable<string> Referenced(string notebooks) => !Directory.Exists(notebooks) ? [] :

@@ -4,15 +4,19 @@ using System.Text.Json.Nodes;
 namespace NotebookHost;
 
 /// <summary>A path that is no notebook this host can run; says which, and why.</summary>
-public sealed class NotebookFileException(string message, Exception? inner = null) : Exception(message, inner);
+public class NotebookFileException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>A notebook that is well, in another language.</summary>
+public sealed class OtherLanguageException(string message) : NotebookFileException(message);
 
 /// <summary>One cell of a notebook.</summary>
 /// <param name="Id">The cell's id in the file.</param>
 /// <param name="IsCode">Code, or prose.</param>
 /// <param name="Source">Its text.</param>
 /// <param name="Language">The language it is marked with, if any.</param>
+/// <param name="MayFail">Whether it is tagged raises-exception: an error in it is meant.</param>
 /// <param name="Outputs">What the file has of its outputs.</param>
-internal sealed record NotebookCell(string Id, bool IsCode, string Source, string? Language, IReadOnlyList<JsonObject> Outputs);
+internal sealed record NotebookCell(string Id, bool IsCode, string Source, string? Language, bool MayFail, IReadOnlyList<JsonObject> Outputs);
 
 /// <summary>A C# notebook in nbformat 4: read, checked, and written back with outputs.</summary>
 internal sealed class NotebookFile
@@ -44,7 +48,7 @@ internal sealed class NotebookFile
         {
             return Parse(path);
         }
-        catch (Exception e) when (e is InvalidOperationException or ArgumentException or FormatException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException or FormatException || Files.IsAboutFiles(e))
         {
             throw new NotebookFileException($"{path} is no notebook that can be read: {e.Message}", e);
         }
@@ -55,7 +59,7 @@ internal sealed class NotebookFile
         JsonObject root;
         try
         {
-            root = JsonNode.Parse(File.ReadAllText(path)) as JsonObject ?? throw new NotebookFileException($"{path} is no notebook: the JSON in it is no object");
+            root = JsonNode.Parse(Files.ReadText(path)) as JsonObject ?? throw new NotebookFileException($"{path} is no notebook: the JSON in it is no object");
         }
         catch (FileNotFoundException)
         {
@@ -70,19 +74,32 @@ internal sealed class NotebookFile
         format = root["nbformat"]!.GetValue<int>();
         if (format != 4)
             throw new NotebookFileException($"{path} is in nbformat {format}; this host runs nbformat 4 (jupyter nbconvert --to notebook --nbformat 4 converts it)");
-        var kernel = root["metadata"]?["kernelspec"];
-        var language = (string?)kernel?["language"] ?? (string?)root["metadata"]?["language_info"]?["name"] ?? "C#";
+        var metadata = root["metadata"];
+        var kernel = metadata?["kernelspec"];
+        var language = (string?)kernel?["language"] ?? (string?)metadata?["language_info"]?["name"] ?? "C#";
         if (!new[] { "C#", "csharp", "polyglot-notebook" }.Contains(language, StringComparer.OrdinalIgnoreCase))
-            throw new NotebookFileException($"{path} is a notebook in {language} (kernel '{(string?)kernel?["name"]}'); this host runs C#");
+            throw new OtherLanguageException($"{path} is a notebook in {language} (kernel '{(string?)kernel?["name"]}'); this host runs C#");
         if (root["cells"] is not JsonArray cells)
             throw new NotebookFileException($"{path} is no notebook: it has no list of cells");
+        if (cells.Index().Where(c => c.Item is not JsonObject).Select(c => c.Index + 1).FirstOrDefault() is > 0 and var odd)
+            throw new NotebookFileException($"{path} is no notebook: cell {odd} is {cells[odd - 1]?.ToJsonString() ?? "null"}, not a cell");
+        var usual = (string?)metadata?["polyglot_notebook"]?["kernelInfo"]?["defaultKernelName"];
         var ids = new HashSet<string>();
         return new NotebookFile(path, root, [.. cells.Select((cell, i) => new NotebookCell(
-            Unused(ids, (string?)cell?["id"] ?? $"cell-{i + 1}"),
-            (string?)cell?["cell_type"] == "code",
-            Text(cell?["source"]),
-            (string?)cell?["metadata"]?["polyglot_notebook"]?["kernelName"] ?? (string?)cell?["metadata"]?["dotnet_interactive"]?["language"],
-            [.. (cell?["outputs"] as JsonArray ?? []).OfType<JsonObject>()]))]);
+            Unused(ids, (string?)cell!["id"] ?? $"cell-{i + 1}"),
+            (string?)cell["cell_type"] == "code",
+            Text(cell["source"]),
+            Language(cell["metadata"]) ?? usual,
+            (cell["metadata"]?["tags"] as JsonArray ?? []).Any(tag => (string?)tag == "raises-exception"),
+            [.. (cell["outputs"] as JsonArray ?? []).OfType<JsonObject>()]))]);
+    }
+
+    /// <summary>What a cell is marked with: by .NET Interactive in one of two ways, or by VS Code.</summary>
+    private static string? Language(JsonNode? metadata)
+    {
+        var marked = (string?)metadata?["polyglot_notebook"]?["kernelName"] ?? (string?)metadata?["dotnet_interactive"]?["language"]
+            ?? ((string?)metadata?["vscode"]?["languageId"])?.Replace("dotnet-interactive.", "", StringComparison.Ordinal);
+        return marked is "polyglot-notebook" ? null : marked;                             // VS Code's word for "see the other mark"
     }
 
     /// <summary>The id, or with a suffix where it is taken: nbformat before 4.5 has no ids, and they may repeat by mistake.</summary>

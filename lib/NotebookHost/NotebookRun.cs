@@ -14,7 +14,7 @@ internal sealed class CellRun
 
     public double Seconds { get; set; }
 
-    /// <summary>passed, failed, timed-out, crashed, or skipped.</summary>
+    /// <summary>passed, failed, timed-out, crashed, interrupted, or skipped.</summary>
     public string Status { get; set; } = "skipped";
 
     public (string Type, string Message)? Error { get; set; }
@@ -26,6 +26,7 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(2);
 
     private readonly Stopwatch _clock = new();
+    private readonly string _mark = Guid.NewGuid().ToString("N");
     private CellRun? _current;
 
     public NotebookFile Notebook { get; } = notebook;
@@ -39,12 +40,12 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
 
     public double Seconds => _clock.Elapsed.TotalSeconds;
 
-    /// <summary>passed, failed, crashed or timed-out; running before that.</summary>
+    /// <summary>passed, failed, crashed, timed-out or interrupted; running before that.</summary>
     public string Status { get; private set; } = "running";
 
     public int CellsStarted => Cells.Values.Count(c => c.Started);
 
-    public int CellsDone => Cells.Values.Count(c => c.Status != "skipped");
+    public int CellsDone => Cells.Values.Count(c => c.Status is not ("skipped" or "interrupted"));
 
     /// <summary>How far the running cell is, where it says so: a fraction, and a line.</summary>
     public (double Fraction, string Text)? Progress { get; private set; }
@@ -65,11 +66,12 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
     /// <param name="cellTimeout">What a cell may take.</param>
     /// <param name="threads">What torch and its kind may use.</param>
     /// <param name="changed">Called when there is progress to show.</param>
-    /// <param name="cancellation">Ends the child.</param>
-    public async Task RunAsync(TimeSpan cellTimeout, int threads, Action changed, CancellationToken cancellation)
+    /// <param name="cancellation">Ends the child; what its cells gave until then is kept.</param>
+    /// <param name="plain">Whether numbers are written the same way wherever it runs.</param>
+    public async Task RunAsync(TimeSpan cellTimeout, int threads, Action changed, CancellationToken cancellation, bool plain = false)
     {
         _clock.Start();
-        using var child = Start(threads);
+        using var child = Start(threads, plain);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var end = ended.Token.Register(() => Kill(child));
         var timedOut = false;
@@ -87,10 +89,10 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
         while (await child.StandardOutput.ReadLineAsync(CancellationToken.None) is { } line)
         {
             // Native code prints without line ends of ours, so a message may start in the middle of a line.
-            var at = line.IndexOf(Worker.Separator);
+            var at = line.IndexOf(_mark, StringComparison.Ordinal);
             if (at != 0)
                 AddStream("stdout", (at < 0 ? line : line[..at]) + "\n");
-            if (at < 0 || Parse(line[(at + 1)..]) is not { } message)
+            if (at < 0 || Parse(line[(at + _mark.Length)..]) is not { } message)
                 continue;
             switch ((string?)message["event"])
             {
@@ -128,8 +130,7 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
         await Task.WhenAny(errors, Task.Delay(Grace, CancellationToken.None));
         watch.Change(Timeout.Infinite, Timeout.Infinite);
         _clock.Stop();
-        cancellation.ThrowIfCancellationRequested();
-        Judge(done, timedOut, cellTimeout, child.HasExited ? child.ExitCode : -1, [.. complaints]);
+        Judge(done, timedOut, cancellation.IsCancellationRequested, cellTimeout, child.HasExited ? child.ExitCode : -1, [.. complaints]);
         changed();
     }
 
@@ -153,20 +154,15 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
         (Status, Problem) = e is NotebookFileException ? ("failed", e.Message) : ("crashed", $"the host failed: {e.GetType().Name}: {e.Message}");
     }
 
-    private Process Start(int threads)
+    private Process Start(int threads, bool plain)
     {
-        var self = Environment.ProcessPath!;
-        var dotnet = Path.GetFileNameWithoutExtension(self).Equals("dotnet", StringComparison.OrdinalIgnoreCase);
-        var start = new ProcessStartInfo(self, [.. dotnet ? [typeof(NotebookRun).Assembly.Location] : Array.Empty<string>(), "worker", Notebook.Path])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            StandardOutputEncoding = Encoding.UTF8,
-        };
+        var start = DotNet.Start(forCells: true, "worker", Notebook.Path, _mark);
+        start.StandardOutputEncoding = Encoding.UTF8;
         foreach (var variable in new[] { "OMP_NUM_THREADS", "MKL_NUM_THREADS" })
             start.Environment.TryAdd(variable, threads.ToString(System.Globalization.CultureInfo.InvariantCulture));     // the user's own setting stays
         start.Environment.TryAdd(Engine.GarbageCollection.Variable, Engine.GarbageCollection.Budget);
+        if (plain)
+            start.Environment["LC_ALL"] = "C.UTF-8";
         return Process.Start(start)!;
     }
 
@@ -221,11 +217,17 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
     {
         _current!.Seconds = (double)message["seconds"]!;
         PeakMemoryMB = Math.Max(PeakMemoryMB, (double)message["peakMemoryMB"]!);
-        _current.Error = message["error"] is { } error ? ((string)error["type"]!, (string)error["message"]!) : null;
+        var meant = Notebook.Cells.First(c => Cells.GetValueOrDefault(c.Id) == _current).MayFail;
+        _current.Error = message["error"] is { } error && !meant ? ((string)error["type"]!, (string)error["message"]!) : null;
+        foreach (var stream in _current.Outputs.Where(o => (string?)o["output_type"] == "stream"))
+        {
+            if (NotebookFile.Text(stream["text"]) is var text && text.Contains('\r'))
+                stream["text"] = new JsonArray(Engine.CellOutput.Settled(text));
+        }
         _current.Status = _current.Error is null ? "passed" : "failed";
     }
 
-    private void Judge(bool done, bool timedOut, TimeSpan cellTimeout, int exitCode, List<string> complaints)
+    private void Judge(bool done, bool timedOut, bool interrupted, TimeSpan cellTimeout, int exitCode, List<string> complaints)
     {
         var open = Cells.Values.FirstOrDefault(c => c.Started && c.Status == "skipped");
         if (timedOut)
@@ -234,15 +236,21 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
             Problem = $"a cell took longer than {cellTimeout.TotalSeconds:0.#} s";
             Close(open, "timed-out", "Timeout", Problem);
         }
+        else if (interrupted)
+        {
+            Status = "interrupted";
+            Problem = $"interrupted after {CellsDone} of {Cells.Count} cells";
+            Close(open, "interrupted", "Interrupted", "the run was interrupted in this cell");
+        }
         else if (Cells.Values.FirstOrDefault(c => c.Status == "failed") is { } failed)
         {
             Status = "failed";
             Problem = $"{failed.Error!.Value.Type}: {failed.Error!.Value.Message}";
         }
-        else if (!done)
+        else if (!done || Cells.Values.Any(c => c.Status != "passed"))
         {
             // Whatever the process said last is the best hint there is.
-            var hint = string.Join('\n', complaints.Where(l => !l.StartsWith("frame #", StringComparison.Ordinal)).Take(12));
+            var hint = string.Join('\n', complaints.Where(l => !l.StartsWith("frame #", StringComparison.Ordinal)).Take(4));
             Status = "crashed";
             Problem = $"the notebook's process ended with status {exitCode}{(hint == "" ? "" : ": " + hint)}";
             Close(open, "crashed", "ProcessCrashed", Problem);

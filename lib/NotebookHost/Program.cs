@@ -1,7 +1,10 @@
 using System.CommandLine;
+using System.Runtime.InteropServices;
 using NotebookHost;
 using NotebookHost.Jupyter;
 
+Console.SetOut(new PatientWriter(Console.Out));
+Console.SetError(new PatientWriter(Console.Error));
 var defaultNotebooks = "notebooks";
 
 var paths = new Argument<string[]>("path") { Description = "Notebooks, or folders of them.", DefaultValueFactory = _ => [defaultNotebooks] };
@@ -12,6 +15,11 @@ var failFast = new Option<bool>("--fail-fast") { Description = "Stop at the firs
 var filter = new Option<string?>("--filter") { Description = "Only notebooks whose path contains this." };
 var inPlace = new Option<bool>("--in-place") { Description = "Save the outputs of notebooks that pass in their own files: text, tables, and still pictures of figures, drawn by an installed Chromium." };
 jobs.Validators.Add(r => { if (r.Tokens.Count > 0 && r.GetValueOrDefault<int>() < 1) r.AddError($"--jobs is {r.GetValueOrDefault<int>()}, at least 1 is needed"); });
+paths.Validators.Add(r =>
+{
+    foreach (var token in r.Tokens.Where(t => t.Value.StartsWith('-') && !Path.Exists(t.Value)))
+        r.AddError($"there is no option {token.Value}");
+});
 timeout.Validators.Add(r => { if (r.Tokens.Count > 0 && !(r.GetValueOrDefault<double>() is > 0 and <= 1e6)) r.AddError($"--timeout is {r.GetValueOrDefault<double>()}, allowed are more than 0 and at most 1,000,000 seconds"); });
 
 var run = new Command("run", "Run notebooks, each in a process of its own, and write what came of them (the default).") { paths, jobs, output, timeout, failFast, filter, inPlace };
@@ -21,7 +29,7 @@ var gallery = new Command("gallery", "Run notebooks and make a site of them that
 var strip = new Command("strip", "Take the saved outputs out of notebooks.") { paths };
 var saved = new Command("saved", "Say whose saved outputs are not those of its cells and its library (exit status 1 if any).") { paths };
 var doctor = new Command("doctor", "Try all that a run needs and say what is missing.");
-var worker = new Command("worker") { new Argument<string>("notebook") };
+var worker = new Command("worker") { new Argument<string>("notebook"), new Argument<string>("mark") };
 var library = new Command("library-doctor") { new Argument<string>("dll") };
 worker.Hidden = library.Hidden = true;
 var start = new Command("start", "Run as a kernel; Jupyter does this.") { new Argument<string>("connection-file") };
@@ -45,7 +53,7 @@ foreach (var (command, act) in new[] { (strip, (Func<RunOptions, int>)Runner.Str
 install.SetAction(_ => KernelSpec.Install());
 uninstall.SetAction(_ => KernelSpec.Uninstall());
 start.SetAction(parsed => JupyterKernel.Start(parsed.GetValue<string>("connection-file")!));
-worker.SetAction((parsed, _) => Worker.Run(parsed.GetValue<string>("notebook")!));
+worker.SetAction((parsed, _) => Worker.Run(parsed.GetValue<string>("notebook")!, parsed.GetValue<string>("mark")!));
 library.SetAction(parsed => Doctor.AskLibrary(parsed.GetValue<string>("dll")!));
 
 var commandLine = root.Parse(args);
@@ -56,5 +64,11 @@ if (commandLine.Errors.Count > 0)
     Console.Error.WriteLine("--help shows the usage");
     return Runner.BadUsage;
 }
-// Ctrl+C and SIGTERM cancel; the children are ended and what is finished is written within the timeout.
-return await commandLine.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(20) });
+// Ctrl+C, SIGTERM and a terminal that is closed cancel; the children are ended and what is finished is written within the timeout.
+using var closed = new CancellationTokenSource();
+using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
+{
+    signal.Cancel = true;
+    closed.Cancel();
+});
+return await commandLine.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(20) }, closed.Token);

@@ -8,34 +8,55 @@ namespace NotebookHost;
 internal sealed class Report(string folder)
 {
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    /// <summary>Which build of this host a report is of: with a notebook's stamp it tells whether a report is of the sources at hand.</summary>
+    internal static readonly string Host = typeof(Report).Module.ModuleVersionId.ToString();
+
     private readonly DateTimeOffset _started = DateTimeOffset.UtcNow;
     private readonly List<NotebookRun> _runs = [];
+    private readonly System.Collections.Concurrent.ConcurrentQueue<string> _unwritten = [];
 
-    public int Finished => _runs.Count;
+    public int Finished => _runs.Count(r => r.Status != "interrupted");
 
-    public bool AllPassed => _runs.All(r => r.Status == "passed");
+    public bool AllPassed => _runs.All(r => r.Status == "passed") && _unwritten.IsEmpty;
 
-    /// <summary>Writes the executed notebook at once, so that an interruption later does not lose it.</summary>
+    /// <summary>Writes the executed notebook at once, so that an interruption later does not lose it; one that was interrupted itself, as far as it came.</summary>
     public void Add(NotebookRun run)
     {
-        Replace(Path.Combine(folder, run.Name), run.Notebook.WithOutputs(run.Cells));
+        if (run.Status == "interrupted" && run.CellsDone == 0)
+            return;
+        Write(run.Name, () => run.Notebook.WithOutputs(run.Cells));
         lock (_runs)
             _runs.Add(run);
     }
 
-    /// <summary>Writes report.json and index.html of all that is finished.</summary>
+    /// <summary>Writes report.json and index.html of all that is finished; nothing where nothing is, so that an older run's stay.</summary>
     public void Write()
     {
         var runs = _runs.OrderBy(r => r.Name, StringComparer.Ordinal).ToList();
-        Replace(Path.Combine(folder, "report.json"), Json(runs).ToJsonString(Indented) + "\n");
-        Replace(Path.Combine(folder, "index.html"), Page.Build(runs));
+        if (runs.Count == 0)
+            return;
+        Write("report.json", () => Json(runs).ToJsonString(Indented) + "\n");
+        Write("index.html", () => Page.Build(runs));
+    }
+
+    /// <summary>A file that cannot be written is told of, and the others are kept.</summary>
+    private void Write(string name, Func<string> text)
+    {
+        try
+        {
+            Files.Replace(Path.Combine(folder, name), text());
+        }
+        catch (Exception e) when (Files.IsAboutFiles(e))
+        {
+            _unwritten.Enqueue($"{Path.Combine(folder, name)} could not be written: {e.Message}");
+        }
     }
 
     public string Summary()
     {
         var claims = _runs.SelectMany(r => r.Claims).ToList();
         var cells = _runs.Sum(r => r.CellsDone);
-        var lines = _runs.Where(r => r.Status != "passed").OrderBy(r => r.Name, StringComparer.Ordinal).Select(r => $"{r.Status}: {r.Name}: {r.Problem}").ToList();
+        var lines = _runs.Where(r => r.Status != "passed").OrderBy(r => r.Name, StringComparer.Ordinal).Select(r => $"{r.Status}: {r.Name}: {r.Problem}").Concat(_unwritten).ToList();
         lines.Add($"{_runs.Count(r => r.Status == "passed")} of {_runs.Count} notebooks passed, {cells} cells, {claims.Count(NotebookRun.Holds)} of {claims.Count} claims hold, {(DateTimeOffset.UtcNow - _started).TotalSeconds:0.0} s");
         lines.Add($"the page: {Path.GetFullPath(Path.Combine(folder, "index.html"))}");
         return string.Join('\n', lines);
@@ -46,10 +67,12 @@ internal sealed class Report(string folder)
         ["version"] = 1,
         ["started"] = _started.ToString("yyyy-MM-ddTHH:mm:ssZ", System.Globalization.CultureInfo.InvariantCulture),
         ["seconds"] = Math.Round((DateTimeOffset.UtcNow - _started).TotalSeconds, 3),
+        ["host"] = Host,
         ["notebooks"] = new JsonArray([.. runs.Select(run => new JsonObject
         {
             ["path"] = run.Name,
             ["status"] = run.Status,
+            ["stamp"] = SavedNotebook.Stamp(run.Notebook),
             ["seconds"] = Math.Round(run.Seconds, 3),
             ["peakMemoryMB"] = Math.Round(run.PeakMemoryMB, 1),
             ["cells"] = new JsonArray([.. run.Notebook.Cells.Where(c => c.IsCode).Select(c => (c.Id, Cell: run.Cells[c.Id])).Select(c => new JsonObject
@@ -62,13 +85,4 @@ internal sealed class Report(string folder)
             ["claims"] = new JsonArray([.. run.Claims.Select(c => c.DeepClone())]),
         })]),
     };
-
-    /// <summary>Writes a file beside the old one and then puts it in its place: a reader never sees half of it.</summary>
-    internal static void Replace(string path, string text)
-    {
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        var draft = path + ".part";
-        File.WriteAllText(draft, text);
-        File.Move(draft, path, overwrite: true);
-    }
 }

@@ -5,6 +5,9 @@ namespace NotebookHost;
 /// <summary>Shows a run while it goes: bars in a terminal, lines elsewhere.</summary>
 internal abstract class RunView
 {
+    /// <summary>In fewer columns a bar has no room, and drawing one may never end.</summary>
+    private const int Narrowest = 50;
+
     public abstract void Started(NotebookRun run);
 
     public abstract void Changed(NotebookRun run);
@@ -14,7 +17,7 @@ internal abstract class RunView
     /// <summary>Does <paramref name="work"/> under the view that fits where the output goes.</summary>
     public static async Task Show(IReadOnlyList<NotebookRun> runs, Func<RunView, Task> work)
     {
-        if (Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive)
+        if (Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive || AnsiConsole.Profile.Width < Narrowest)
         {
             await work(new Lines(runs.Count));
             return;

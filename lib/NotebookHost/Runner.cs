@@ -25,16 +25,25 @@ internal static class Runner
     {
         List<NotebookRun> runs;
         string browser;
+        bool allRead;
         try
         {
-            runs = Find(options);
+            (runs, allRead) = Find(options);
             browser = options.InPlace ? Pictures.Browser() : "";
+            foreach (var path in runs.Select(r => Path.Combine(options.Output, r.Name)).Append(Path.Combine(options.Output, "report.json")).Append(Path.Combine(options.Output, "index.html"))
+                .Concat(options.InPlace ? runs.Select(r => r.Notebook.Path) : []))
+            {
+                if (Files.WhyNotWritable(path) is { } why)
+                    throw new NotebookFileException($"{path} cannot be written, so nothing was run: {why}");
+            }
         }
         catch (NotebookFileException e)
         {
             Console.Error.WriteLine(e.Message);
             return BadUsage;
         }
+        if (!DotNet.Cultures)
+            Console.Error.WriteLine("cells run without cultures: no ICU library is installed (Debian: apt-get install libicu72), or DOTNET_SYSTEM_GLOBALIZATION_INVARIANT is set");
         var jobs = Math.Min(options.Jobs, runs.Count);
         // What is written back is the same however many cores there are and notebooks are named.
         var threads = options.InPlace ? 1 : Math.Max(1, Environment.ProcessorCount / jobs);
@@ -49,11 +58,11 @@ internal static class Runner
                     view.Started(run);
                     try
                     {
-                        await run.RunAsync(options.CellTimeout, threads, () => view.Changed(run), cancel);
+                        await run.RunAsync(options.CellTimeout, threads, () => view.Changed(run), cancel, plain: options.InPlace);
                         if (options.InPlace && run.Status == "passed")
                             await SavedNotebook.WriteAsync(run, browser);
                     }
-                    catch (Exception e) when (e is not OperationCanceledException)
+                    catch (Exception e)
                     {
                         run.Break(e);
                     }
@@ -75,7 +84,7 @@ internal static class Runner
             return Interrupted;
         }
         Console.WriteLine(report.Summary());
-        return report.Finished == runs.Count && report.AllPassed ? Passed : Failed;
+        return report.Finished == runs.Count && report.AllPassed && allRead ? Passed : Failed;
     }
 
     /// <summary>Runs all, unless there is a run already, and makes the site of it.</summary>
@@ -111,51 +120,90 @@ internal static class Runner
     {
         try
         {
-            var problems = Find(options).Select(run => (run.Name, Problem: act(run.Notebook))).Where(p => p.Problem is not null).ToList();
+            var (runs, allRead) = Find(options);
+            var problems = runs.Select(run => (run.Name, Problem: Try(run.Notebook))).Where(p => p.Problem is not null).ToList();
             foreach (var (name, problem) in problems)
                 Console.WriteLine($"{name}: {problem}");
-            return problems.Count == 0 ? Passed : Failed;
+            return problems.Count == 0 && allRead ? Passed : Failed;
         }
         catch (NotebookFileException e)
         {
             Console.Error.WriteLine(e.Message);
             return BadUsage;
         }
+        string? Try(NotebookFile notebook)
+        {
+            try
+            {
+                return act(notebook);
+            }
+            catch (Exception e) when (Files.IsAboutFiles(e))
+            {
+                return $"could not be written: {e.Message}";
+            }
+        }
     }
 
-    private static List<NotebookRun> Find(RunOptions options)
+    /// <summary>The notebooks that are asked for. In a folder those in other languages are passed over, and those that cannot be read are told of.</summary>
+    private static (List<NotebookRun> Runs, bool AllRead) Find(RunOptions options)
     {
-        var files = new List<string>();
+        var files = new List<(string Path, bool Named)>();
         foreach (var path in options.Paths)
         {
             if (Directory.Exists(path))
             {
-                var inside = Directory.EnumerateFiles(path, "*.ipynb", SearchOption.AllDirectories)
-                    .Where(f => !Path.GetRelativePath(path, f).Split(Path.DirectorySeparatorChar).Any(p => p is ".ipynb_checkpoints" or "artifacts" or "bin" or "obj"))
-                    .Order(StringComparer.Ordinal).ToList();
+                var inside = NotebooksIn(Path.GetFullPath(path), Path.GetFullPath(options.Output)).Order(StringComparer.Ordinal).ToList();
                 if (inside.Count == 0)
                     throw new NotebookFileException($"{Path.GetFullPath(path)} has no notebook (*.ipynb) in it");
-                files.AddRange(inside);
+                files.AddRange(inside.Select(file => (file, false)));
             }
             else if (File.Exists(path))
             {
-                files.Add(path);
+                files.Add((Path.GetFullPath(path), true));
             }
             else
             {
                 throw new NotebookFileException($"{Path.GetFullPath(path)} is not there{(path == "notebooks" ? ": run from the collection's folder, or name a notebook" : "")}");
             }
         }
-        var all = files.Select(Path.GetFullPath).Distinct().ToList();
-        var root = CommonFolder(all, Directory.GetCurrentDirectory());
-        var runs = all.Select(file => (File: file, Name: Path.GetRelativePath(root, file).Replace('\\', '/')))
-            .Where(f => options.Filter is null || f.Name.Contains(options.Filter, StringComparison.OrdinalIgnoreCase))
-            .Select(f => new NotebookRun(NotebookFile.Read(f.File), f.Name)).ToList();
+        files = [.. files.OrderByDescending(f => f.Named).DistinctBy(f => f.Path).OrderBy(f => files.FindIndex(g => g.Path == f.Path))];
+        var root = CommonFolder([.. files.Select(f => f.Path)], Directory.GetCurrentDirectory());
+        var wanted = files.Select(f => (f.Path, f.Named, Name: Path.GetRelativePath(root, f.Path).Replace('\\', '/')))
+            .Where(f => options.Filter is null || f.Name.Contains(options.Filter, StringComparison.OrdinalIgnoreCase)).ToList();
+        if (wanted.Count == 0)
+            throw new NotebookFileException($"no notebook's path contains '{options.Filter}'; there are {string.Join(", ", files.Select(f => f.Path))}");
+        var (runs, allRead) = (new List<NotebookRun>(), true);
+        foreach (var (path, named, name) in wanted)
+        {
+            try
+            {
+                runs.Add(new NotebookRun(NotebookFile.Read(path), name));
+            }
+            catch (NotebookFileException e) when (!named && wanted.Count > 1)
+            {
+                Console.Error.WriteLine($"{(e is OtherLanguageException ? "passed over: " : "")}{e.Message}");
+                allRead &= e is OtherLanguageException;
+            }
+        }
         if (runs.Count == 0)
-            throw new NotebookFileException($"no notebook's path contains '{options.Filter}'; there are {string.Join(", ", files)}");
+            throw new NotebookFileException("none of these notebooks can be run");
         if (runs.FirstOrDefault(r => Path.GetFullPath(Path.Combine(options.Output, r.Name)) == r.Notebook.Path) is { } itself)
             throw new NotebookFileException($"--output {options.Output} would overwrite {itself.Notebook.Path} with its executed copy");
-        return runs;
+        return (runs, allRead);
+    }
+
+    /// <summary>All notebooks below a folder but those of a build and of our own output; no folder is entered through a link, which may lead back.</summary>
+    private static IEnumerable<string> NotebooksIn(string folder, string output)
+    {
+        foreach (var file in Directory.EnumerateFiles(folder, "*.ipynb"))
+            yield return file;
+        foreach (var inner in new DirectoryInfo(folder).EnumerateDirectories())
+        {
+            if (inner.LinkTarget is not null || inner.Name is ".ipynb_checkpoints" or "artifacts" or "bin" or "obj" or "node_modules" || inner.FullName == output)
+                continue;
+            foreach (var file in NotebooksIn(inner.FullName, output))
+                yield return file;
+        }
     }
 
     /// <summary>The current folder if all files are in it, else the deepest folder that all are in.</summary>

@@ -24,12 +24,12 @@ internal static partial class SavedNotebook
         var saved = run.Notebook.WithOutputs(run.Cells, output => Still(output, still.GetValueOrDefault(output)), root => root["metadata"]![Metadata] = new JsonObject { ["stamp"] = Stamp(run.Notebook) });
         if (NotebookFile.Read(run.Notebook.Path) is var now && Cells(now) != Cells(run.Notebook))
             throw new NotebookFileException($"{run.Name} changed while it ran; it is not overwritten");
-        Replace(run.Notebook.Path, saved);
+        Files.Replace(run.Notebook.Path, saved);
     }
 
     /// <summary>Takes outputs, counts and the stamp out of a notebook.</summary>
     public static void Strip(NotebookFile notebook)
-        => Replace(notebook.Path, notebook.WithOutputs(new Dictionary<string, CellRun>(), o => o, root => ((JsonObject)root["metadata"]!).Remove(Metadata)));
+        => Files.Replace(notebook.Path, notebook.WithOutputs(new Dictionary<string, CellRun>(), o => o, root => ((JsonObject)root["metadata"]!).Remove(Metadata)));
 
     /// <summary>Whether a notebook's outputs are those of its cells and its library.</summary>
     /// <returns>null if they are; otherwise why not.</returns>
@@ -40,7 +40,7 @@ internal static partial class SavedNotebook
     };
 
     /// <summary>SHA-256 of the cells and of the sources (*.cs) of every project whose DLL the notebook references by path.</summary>
-    private static string Stamp(NotebookFile notebook)
+    internal static string Stamp(NotebookFile notebook)
     {
         var text = new StringBuilder(Cells(notebook));
         var root = new DirectoryInfo(Path.GetDirectoryName(notebook.Path)!);
@@ -70,13 +70,6 @@ internal static partial class SavedNotebook
         if (picture is not null)
             data[picture.MimeType] = picture.Data;
         return output;
-    }
-
-    private static void Replace(string path, string content)
-    {
-        var draft = path + ".part";
-        File.WriteAllText(draft, content);
-        File.Move(draft, path, overwrite: true);
     }
 
     [GeneratedRegex("""^#r\s+"[^"]*?([^/\\"]+)\.dll"\s*$""", RegexOptions.Multiline)]

@@ -6,36 +6,34 @@ using NotebookHost.Engine;
 namespace NotebookHost;
 
 /// <summary>
-/// The child process that runs one notebook. It tells its parent what happens as one JSON object a line, each after a
-/// record separator (RFC 7464); whatever else arrives on standard output was written past .NET by native code.
+/// The child process that runs one notebook. It tells its parent what happens as one JSON object a line, each after a mark that
+/// only these two know; whatever else arrives on standard output was written past .NET by native code, or by a cell that looks like us.
 /// </summary>
 internal static class Worker
 {
-    /// <summary>Starts a message.</summary>
-    public const char Separator = '\u001e';
-
     private static readonly Lock Gate = new();
     private static Stream s_parent = Stream.Null;
+    private static string s_mark = "";
 
-    /// <summary>Runs the notebook's code cells in order until one fails.</summary>
-    public static async Task<int> Run(string path)
+    /// <summary>Runs the notebook's code cells in order until one fails that is not meant to.</summary>
+    /// <param name="path">The notebook.</param>
+    /// <param name="mark">What starts a message.</param>
+    public static async Task<int> Run(string path, string mark)
     {
-        s_parent = Console.OpenStandardOutput();
+        (s_parent, s_mark) = (Console.OpenStandardOutput(), mark);
         Console.CancelKeyPress += (_, e) => e.Cancel = true;                           // the parent decides
         ExitWithParent();
         var notebook = NotebookFile.Read(path);
         Directory.SetCurrentDirectory(Path.GetDirectoryName(notebook.Path)!);
         Console.SetIn(TextReader.Null);                                                // nobody is there to answer
         var outputs = new CellOutput(output => Send(new JsonObject { ["event"] = "output", ["output"] = output }));
-        var session = new CSharpSession(Path.GetDirectoryName(notebook.Path)!, outputs.Emit);
+        var session = new Session(outputs, (_, _) => null);
         foreach (var cell in notebook.Cells.Where(c => c.IsCode))
         {
             Send(new JsonObject { ["event"] = "started", ["cell"] = cell.Id });
             outputs.StartCell();
             var clock = Stopwatch.StartNew();
-            var error = cell.Language is null or "csharp" or "C#"
-                ? cell.Source.Trim() == "" ? null : await session.RunAsync(cell.Id, cell.Source)
-                : new CellError("UnknownLanguage", $"the cell is marked as '{cell.Language}'; this host runs csharp", []);
+            var error = await session.RunAsync(cell.Id, cell.Source, cell.Language);
             if (error is not null)
                 outputs.Emit(CellOutput.Of(error));
             outputs.Flush();
@@ -47,7 +45,7 @@ internal static class Worker
                 ["peakMemoryMB"] = Process.GetCurrentProcess().PeakWorkingSet64 / 1e6,
                 ["error"] = error is null ? null : new JsonObject { ["type"] = error.Type, ["message"] = error.Message },
             });
-            if (error is not null)
+            if (error is not null && !cell.MayFail)
                 return 1;
         }
         Send(new JsonObject { ["event"] = "done" });
@@ -56,7 +54,7 @@ internal static class Worker
 
     private static void Send(JsonObject message)
     {
-        var line = Encoding.UTF8.GetBytes($"{Separator}{message.ToJsonString()}\n");
+        var line = Encoding.UTF8.GetBytes($"{s_mark}{message.ToJsonString()}\n");
         lock (Gate)
         {
             s_parent.Write(line);

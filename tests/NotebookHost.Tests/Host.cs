@@ -20,7 +20,7 @@ internal static class Host
     /// <summary>The same with more variables in its environment.</summary>
     public static Process Start(string folder, IEnumerable<(string Name, string Value)> environment, IEnumerable<string> arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Dll, .. arguments]) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        var start = new ProcessStartInfo(DotNet.Command, [Dll, .. arguments]) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
         foreach (var (name, value) in environment.Append(("OMP_NUM_THREADS", "1")).Append(("MKL_NUM_THREADS", "1")))
             start.Environment[name] = value;
         return Process.Start(start)!;

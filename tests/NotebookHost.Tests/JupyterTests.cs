@@ -22,7 +22,7 @@ public sealed class JupyterTests : HostTest
         Assert.SkipUnless(OperatingSystem.IsLinux(), "it looks into /proc");
         await Jupyter.RequireAsync("jupyter_client", "zmq");
         await Jupyter.InstallAsync(Folder);
-        Script.AssertAllOk(await Jupyter.RunAsync("cases.py", Folder), checks: 24);
+        Script.AssertAllOk(await Jupyter.RunAsync("cases.py", Folder), checks: 30);
     }
 
     [Fact]
@@ -79,7 +79,7 @@ public sealed class JupyterTests : HostTest
         var (usual, other) = (Path.Combine(Folder, "kernels", ".net-csharp", "kernel.json"), Path.Combine(Folder, "kernels", "notebook-host-csharp", "kernel.json"));
         Assert.Contains("registered as .net-csharp", await Jupyter.InstallAsync(Folder));
         var spec = JsonNode.Parse(File.ReadAllText(usual))!;
-        Assert.Equal(["dotnet", Host.Dll, "kernel", "start", "{connection_file}"], spec["argv"]!.AsArray().Select(a => (string?)a));
+        Assert.Equal(["dotnet", .. DotNet.Arguments(forCells: true, "kernel", "start", "{connection_file}")], spec["argv"]!.AsArray().Select(a => (string?)a));
         Assert.Equal("message", (string?)spec["interrupt_mode"]);
         await Jupyter.InstallAsync(Folder);                                                // again is harmless
         await Jupyter.InstallAsync(Folder, "uninstall");

@@ -35,8 +35,8 @@ public sealed class RunTests : HostTest
     [Fact]
     public async Task AChildThatIsKilledInTheMiddleOfAMessageDoesNotTakeTheOthersAlong()
     {
-        // The child's end of the pipe, past its own writer: half a message and then the end.
-        Write("bad.ipynb", "1", "using (var o = Console.OpenStandardOutput()) { o.Write(new byte[] { 0x1e, (byte)'{', (byte)'\"', (byte)'e' }); o.Flush(); } System.Diagnostics.Process.GetCurrentProcess().Kill();");
+        // The child's end of the pipe, past its own writer: half a message, with the mark of its own command line, and then the end.
+        Write("bad.ipynb", "1", "using (var o = Console.OpenStandardOutput()) { o.Write(Encoding.UTF8.GetBytes(Environment.GetCommandLineArgs()[^1] + \"{\\\"e\")); o.Flush(); } System.Diagnostics.Process.GetCurrentProcess().Kill();");
         Write("good.ipynb", "1");
         var (status, _, error) = await Run(".");
         Assert.Equal(1, status);
@@ -93,9 +93,160 @@ public sealed class RunTests : HostTest
         Assert.Equal(130, host.ExitCode);
         Assert.Equal(["a.ipynb"], Report["notebooks"]!.AsArray().Select(n => (string?)n!["path"]));
         Assert.True(File.Exists(Path.Combine(Folder, "out", "a.ipynb")));
-        Assert.False(File.Exists(Path.Combine(Folder, "out", "b.ipynb")));
+        Assert.False(File.Exists(Path.Combine(Folder, "out", "b.ipynb")));                 // nothing of it was finished
         Assert.True(await Ended(int.Parse(File.ReadAllText(pid))));
         await output;
+    }
+
+    [Theory]
+    [InlineData("-INT")]
+    [InlineData("-HUP")]
+    [InlineData("-TERM")]
+    public async Task WhatAnInterruptedNotebookFinishedIsKeptAndALastReportIsNotEmptied(string signal)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent by kill");
+        Assert.SkipWhen(IgnoresInterrupts() && signal == "-INT", "these tests run in the background of a shell that has its jobs ignore SIGINT");
+        const string started = "System.IO.File.WriteAllText(\"started\", \"\"); System.Threading.Thread.Sleep(300000);";
+        async Task Interrupted()
+        {
+            File.Delete(Path.Combine(Folder, "started"));
+            using var host = Host.Start(Folder, "run", "n.ipynb", "--output", "out");
+            var (output, error) = (host.StandardOutput.ReadToEndAsync(), host.StandardError.ReadToEndAsync());
+            for (var i = 0; i < 600 && !File.Exists(Path.Combine(Folder, "started")); i++)
+                await Task.Delay(100);
+            await Task.Delay(200);
+            using (var kill = Process.Start("kill", [signal, host.Id.ToString()]))
+                await kill.WaitForExitAsync();
+            await host.WaitForExitAsync();
+            Assert.True(host.ExitCode == 130, $"{host.ExitCode}: {await output} {await error}");
+        }
+        Write("n.ipynb", "\"before\"", started);
+        await Interrupted();
+        Assert.Equal("interrupted", (string?)Report["notebooks"]![0]!["status"]);
+        Assert.Equal(["passed", "interrupted"], Report["notebooks"]![0]!["cells"]!.AsArray().Select(c => (string?)c!["status"]));
+        Assert.Contains("before", File.ReadAllText(Path.Combine(Folder, "out", "n.ipynb")));
+        // A run in which nothing was finished leaves what an earlier one wrote.
+        var (report, page) = (Report.ToJsonString(), File.ReadAllText(Path.Combine(Folder, "out", "index.html")));
+        Write("n.ipynb", started);
+        await Interrupted();
+        Assert.Equal((report, page), (Report.ToJsonString(), File.ReadAllText(Path.Combine(Folder, "out", "index.html"))));
+    }
+
+    [Fact]
+    public async Task ACellThatSpeaksLikeTheWorkerDeceivesNobody()
+    {
+        Write("n.ipynb", "1", "using (var o = Console.OpenStandardOutput()) { o.Write(Encoding.UTF8.GetBytes(\"\\u001e{}\\n{\\\"event\\\":\\\"done\\\"}\\n\")); }", "throw new Exception(\"seen\");");
+        var (status, output, _) = await Run("n.ipynb");
+        Assert.Equal(1, status);
+        Assert.Contains("Exception: seen", output);
+        // Not even one that knows the mark: what did not run did not pass.
+        Write("n.ipynb", "using (var o = Console.OpenStandardOutput()) { o.Write(Encoding.UTF8.GetBytes(Environment.GetCommandLineArgs()[^1] + \"{\\\"event\\\":\\\"done\\\"}\\n\")); }", "throw new Exception(\"unseen\");");
+        Assert.Equal(1, (await Run("n.ipynb")).Status);
+    }
+
+    [Fact]
+    public async Task InAFolderOtherLanguagesArePassedOverAndTheRestRuns()
+    {
+        Write("a.ipynb", "1");
+        File.WriteAllText(Path.Combine(Folder, "p.ipynb"), """{"nbformat": 4, "nbformat_minor": 5, "cells": [], "metadata": {"kernelspec": {"name": "python3", "language": "python"}}}""");
+        var (status, output, error) = await Run(".");
+        Assert.True(status == 0, output);
+        Assert.Contains("passed over:", error);
+        Assert.Contains("a notebook in python", error);
+        File.WriteAllText(Path.Combine(Folder, "broken.ipynb"), "{");
+        (status, output, error) = await Run(".");
+        Assert.Equal(1, status);
+        Assert.Contains("broken.ipynb is no notebook", error);
+        Assert.Contains("1 of 1 notebooks passed", output);
+    }
+
+    [Fact]
+    public async Task TheWalkEntersNeitherItsOwnOutputNorLinks()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "links need rights there");
+        Write("n.ipynb", "1");
+        Directory.CreateDirectory(Path.Combine(Folder, "deep"));
+        Write("deep/m.ipynb", "2");
+        File.CreateSymbolicLink(Path.Combine(Folder, "self"), ".");
+        Assert.Equal(0, (await Run(".")).Status);
+        Assert.Equal(0, (await Run(".")).Status);
+        Assert.Equal(["deep/m.ipynb", "n.ipynb"], Report["notebooks"]!.AsArray().Select(n => (string?)n!["path"]));
+    }
+
+    [Theory]
+    [InlineData("a folder is in its place", "out/n.ipynb/x")]
+    [InlineData("a folder is in its place", "out/report.json/x")]
+    [InlineData("exists", "out")]
+    public async Task WhatCannotBeWrittenIsToldBeforeAnythingRuns(string says, string inTheWay)
+    {
+        Write("n.ipynb", "System.IO.File.WriteAllText(\"ran\", \"\");");
+        Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(Folder, inTheWay))!);
+        File.WriteAllText(Path.Combine(Folder, inTheWay), "");
+        var (status, _, error) = await Run("n.ipynb");
+        Assert.Equal(2, status);
+        Assert.Contains("cannot be written, so nothing was run", error);
+        Assert.Contains(says, error);
+        Assert.Single(error.Trim().Split('\n'));
+        Assert.False(File.Exists(Path.Combine(Folder, "ran")));
+    }
+
+    [Fact]
+    public async Task AFileThatCannotBeWrittenInTheEndIsALineAndTheOthersAreKept()
+    {
+        Write("a.ipynb", "System.IO.Directory.CreateDirectory(\"out/a.ipynb/x\");");
+        Write("b.ipynb", "1");
+        var (status, output, error) = await Run(".", "--jobs", "1");
+        Assert.Equal(1, status);
+        Assert.Contains("a.ipynb could not be written", output);
+        Assert.Equal("", error);
+        Assert.True(File.Exists(Path.Combine(Folder, "out", "b.ipynb")));
+        Assert.Equal(["passed", "passed"], Report["notebooks"]!.AsArray().Select(n => (string?)n!["status"]));
+    }
+
+    [Theory]
+    [InlineData("> /dev/full")]
+    [InlineData(">&-")]
+    [InlineData("| true")]
+    public async Task WhereNobodyListensTheWorkIsDoneAllTheSame(string to)
+    {
+        Assert.SkipUnless(File.Exists("/dev/full"), "no /dev/full here");
+        Write("n.ipynb", "1 + 1");
+        using var shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"dotnet '{Host.Dll}' n.ipynb --output out {to}"]) { WorkingDirectory = Folder, RedirectStandardError = true })!;
+        var error = await shell.StandardError.ReadToEndAsync();
+        await shell.WaitForExitAsync();
+        Assert.Equal("", error);
+        Assert.Equal("passed", (string?)Report["notebooks"]![0]!["status"]);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(40)]
+    public async Task ANarrowTerminalIsNoTrap(int columns)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/script"), "script is not installed (Debian: apt-get install bsdutils)");
+        Write("n.ipynb", "1 + 1");
+        using var terminal = Process.Start(new ProcessStartInfo("/usr/bin/script", ["-qec", $"stty cols {columns} rows 10; dotnet '{Host.Dll}' n.ipynb --output out", "/dev/null"]) { WorkingDirectory = Folder, RedirectStandardOutput = true, RedirectStandardInput = true })!;
+        var output = terminal.StandardOutput.ReadToEndAsync();
+        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(1));
+        await terminal.WaitForExitAsync(limit.Token).ContinueWith(_ => terminal.Kill(entireProcessTree: true), TaskScheduler.Default);
+        Assert.False(limit.IsCancellationRequested, "it hung");
+        Assert.Contains("1 of 1 notebooks passed", await output);
+    }
+
+    [Fact]
+    public async Task TextThatIsNotUtf8IsNamedByItsByteAndLeftAlone()
+    {
+        var bytes = System.Text.Encoding.UTF8.GetBytes(Host.Notebook("var s = \"X\";"));
+        bytes[Array.IndexOf(bytes, (byte)'X')] = 0xFF;
+        File.WriteAllBytes(Path.Combine(Folder, "n.ipynb"), bytes);
+        foreach (var arguments in (string[][])[["n.ipynb", "--output", "out"], ["strip", "n.ipynb"]])
+        {
+            var (status, _, error) = await Host.RunAsync(Folder, arguments);
+            Assert.Equal(2, status);
+            Assert.Contains($"byte 0xFF at {Array.IndexOf(bytes, (byte)0xFF)} (line 1) is not UTF-8", error);
+            Assert.Equal(bytes, File.ReadAllBytes(Path.Combine(Folder, "n.ipynb")));
+        }
     }
 
     /// <summary>Whether SIGINT is ignored here, which children inherit.</summary>
@@ -142,7 +293,8 @@ public sealed class RunTests : HostTest
     [InlineData("{\"nbformat\": 4, \"metadata\": [], \"cells\": []}", "no notebook")]
     [InlineData("{\"nbformat\": 4, \"metadata\": {\"kernelspec\": \"python3\"}, \"cells\": []}", "no notebook")]
     [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"code\", \"id\": 5, \"source\": \"1\"}]}", "no notebook")]
-    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [\"text\"]}", "no notebook")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [\"text\"]}", "cell 1 is \"text\", not a cell")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"code\", \"source\": \"1\"}, null]}", "cell 2 is null, not a cell")]
     public async Task APathThatIsNoNotebookIsNamedWithTheReason(string content, string why)
     {
         File.WriteAllText(Path.Combine(Folder, "bad.ipynb"), content);
@@ -160,7 +312,8 @@ public sealed class RunTests : HostTest
     [InlineData("n.ipynb --filter zzz", "'zzz'")]
     [InlineData("n.ipynb --jobs 0", "--jobs is 0")]
     [InlineData("n.ipynb --timeout -1", "--timeout")]
-    [InlineData("n.ipynb --bogus", "--bogus")]
+    [InlineData("n.ipynb --bogus", "there is no option --bogus")]
+    [InlineData("--bogus", "there is no option --bogus")]
     public async Task BadUsageIsToldAndEndsWithTwo(string arguments, string says)
     {
         Directory.CreateDirectory(Path.Combine(Folder, "empty"));
@@ -200,10 +353,10 @@ public sealed class RunTests : HostTest
     {
         Write("n.ipynb", "1", "throw new Exception(\"x\");");
         await Run("n.ipynb");
-        Assert.Equal(["version", "started", "seconds", "notebooks"], Report.AsObject().Select(p => p.Key));
+        Assert.Equal(["version", "started", "seconds", "host", "notebooks"], Report.AsObject().Select(p => p.Key));
         Assert.Equal(1, (int)Report["version"]!);
         var notebook = Report["notebooks"]![0]!.AsObject();
-        Assert.Equal(["path", "status", "seconds", "peakMemoryMB", "cells", "claims"], notebook.Select(p => p.Key));
+        Assert.Equal(["path", "status", "stamp", "seconds", "peakMemoryMB", "cells", "claims"], notebook.Select(p => p.Key));
         Assert.InRange((double)notebook["peakMemoryMB"]!, 20, 2000);
         Assert.Equal(["id", "status", "seconds", "error"], notebook["cells"]![0]!.AsObject().Select(p => p.Key));
         Assert.Null(notebook["cells"]![0]!["error"]);

@@ -71,4 +71,27 @@ public sealed class SavedTests : HostTest
         Assert.Contains("install one", error);
         Assert.False(File.Exists(Path.Combine(Folder, "ran")));
     }
+
+    [Fact]
+    public async Task ALinkStaysALinkAndAFilesRightsStay()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "rights are other things there");
+        if (OperatingSystem.IsWindows())
+            return;
+        Assert.SkipUnless(Browser.Chromium, "no Chromium is installed (Debian: apt-get install chromium)");
+        Directory.CreateDirectory(Path.Combine(Folder, "real"));
+        Write("real/n.ipynb", "1 + 1");
+        var (real, link) = (Path.Combine(Folder, "real", "n.ipynb"), Path.Combine(Folder, "n.ipynb"));
+        File.SetUnixFileMode(real, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupWrite);
+        File.CreateSymbolicLink(link, "real/n.ipynb");
+        var before = File.GetUnixFileMode(real);
+        Assert.Equal(0, (await Run("n.ipynb", "--in-place")).Status);
+        Assert.Equal(Path.Combine("real", "n.ipynb"), new FileInfo(link).LinkTarget);
+        Assert.Contains("notebook_host", File.ReadAllText(real));
+        Assert.Equal(before, File.GetUnixFileMode(real));
+        Assert.Equal(0, (await Host.RunAsync(Folder, "strip", "n.ipynb")).Status);
+        Assert.Equal(Path.Combine("real", "n.ipynb"), new FileInfo(link).LinkTarget);
+        Assert.Equal(before, File.GetUnixFileMode(real));
+        Assert.DoesNotContain("notebook_host", File.ReadAllText(real));
+    }
 }

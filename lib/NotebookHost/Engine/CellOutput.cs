@@ -24,6 +24,12 @@ internal sealed class CellOutput
     {
         _send = send;
         (_stdout, _stderr) = (new Text("stdout", send), new Text("stderr", send));
+        TakeConsole();
+    }
+
+    /// <summary>Takes the console back from a cell that set another.</summary>
+    public void TakeConsole()
+    {
         Console.SetOut(_stdout);
         Console.SetError(_stderr);
     }
@@ -45,7 +51,7 @@ internal sealed class CellOutput
         _displayed += (output["data"] as JsonObject)?.Sum(d => d.Value is JsonValue v && v.TryGetValue<string>(out var text) ? text.Length : 0) ?? 0;
         _send(output);
         if (_displayed > MostDisplayed)
-            Console.Error.WriteLine($"… (more than {MostDisplayed:N0} characters displayed: the rest is left out)");
+            _stderr.Write($"… (more than {MostDisplayed:N0} characters displayed: the rest is left out)\n");
     }
 
     /// <summary>Sends what was printed so far.</summary>
@@ -64,15 +70,41 @@ internal sealed class CellOutput
         ["traceback"] = new JsonArray([.. error.Traceback.Select(l => JsonValue.Create(l))]),
     };
 
-    /// <summary>What is printed, line by line.</summary>
-    private sealed class Text(string name, Action<JsonObject> send) : TextWriter
+    /// <summary>Text as a terminal leaves it: what follows a carriage return is written over the line's beginning.</summary>
+    public static string Settled(string text)
     {
+        if (!text.Contains('\r'))
+            return text;
+        return string.Join('\n', text.Replace("\r\n", "\n").Split('\n').Select(line =>
+        {
+            var shown = "";
+            foreach (var part in line.Split('\r').Where(part => part != ""))
+                shown = part.Length >= shown.Length ? part : part + shown[part.Length..];
+            return shown;
+        }));
+    }
+
+    /// <summary>What is printed: sent line by line, and what has no end of line after a tenth of a second.</summary>
+    private sealed class Text : TextWriter
+    {
+        private static readonly TimeSpan Patience = TimeSpan.FromSeconds(0.1);
+
         private readonly StringBuilder _pending = new();
+        private readonly string _name;
+        private readonly Action<JsonObject> _send;
+        private readonly Timer _timer;
         private int _room = MostText;
+        private bool _lineStarts = true;
+
+        public Text(string name, Action<JsonObject> send)
+        {
+            (_name, _send, CoreNewLine) = (name, send, ['\n']);
+            _timer = new Timer(_ => Flush());
+        }
 
         public override Encoding Encoding => Encoding.UTF8;
 
-        public void StartCell() => _room = MostText;
+        public void StartCell() => (_room, _lineStarts) = (MostText, true);
 
         public override void Write(char value) => Write(value.ToString());
 
@@ -82,9 +114,10 @@ internal sealed class CellOutput
                 return;
             lock (_pending)
             {
-                _room -= value.Length;
-                _pending.Append(_room > 0 ? value : value[..^-_room] + $"\n… (more than {MostText:N0} characters: the rest is left out)\n");
-                if (_room <= 0 || _pending.Length > 4096 || value.EndsWith('\n'))
+                if (_pending.Length == 0)
+                    _timer.Change(Patience, Timeout.InfiniteTimeSpan);
+                _pending.Append(value);
+                if (_pending.Length > 4096 || value.EndsWith('\n'))
                     Flush();
             }
         }
@@ -95,8 +128,16 @@ internal sealed class CellOutput
             {
                 if (_pending.Length == 0)
                     return;
-                send(new JsonObject { ["output_type"] = "stream", ["name"] = name, ["text"] = _pending.ToString() });
+                _timer.Change(Timeout.Infinite, Timeout.Infinite);
+                var text = _pending.ToString();
                 _pending.Clear();
+                // Of a bar that is written over and over, the last state is enough.
+                if (text.Contains('\r') && (_lineStarts || text.StartsWith('\r')))
+                    text = (text.StartsWith('\r') ? "\r" : "") + Settled(text) + (text.EndsWith('\r') ? "\r" : "");
+                _lineStarts = text[^1] is '\n' or '\r';
+                if ((_room -= text.Length) <= 0)
+                    text = text[..(text.Length + Math.Min(0, _room))] + $"\n… (more than {MostText:N0} characters: the rest is left out)\n";
+                _send(new JsonObject { ["output_type"] = "stream", ["name"] = _name, ["text"] = text });
             }
         }
     }

@@ -2,8 +2,6 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.IO.Enumeration;
 using System.Text.Json.Nodes;
-using Microsoft.CodeAnalysis;
-using Microsoft.CodeAnalysis.CSharp;
 using NetMQ;
 using NetMQ.Sockets;
 using NotebookHost.Engine;
@@ -25,11 +23,10 @@ internal sealed class JupyterKernel : IDisposable
     private readonly NetMQPoller _poller;
     private readonly NetMQQueue<(NetMQSocket Socket, NetMQMessage Frames)> _out = new();
     private readonly BlockingCollection<Message> _work = [];
-    private readonly BlockingCollection<string> _answers = [];
+    private readonly BlockingCollection<string?> _answers = [];
     private readonly List<(string Code, string? Result)> _history = [];
     private readonly CellOutput _outputs;
-    private readonly CSharpSession _csharp;
-    private readonly CellThread _cells = new();
+    private readonly Session _cells;
     private volatile Message? _running;
     private bool _stored;
     private int _count, _together;
@@ -51,7 +48,7 @@ internal sealed class JupyterKernel : IDisposable
             }
         }
         _outputs = new CellOutput(Publish);
-        _csharp = new CSharpSession(Directory.GetCurrentDirectory(), _outputs.Emit);
+        _cells = new Session(_outputs, Ask);
         Console.SetIn(new Input(this));
         _shell.ReceiveReady += (_, e) => Receive(e.Socket, m => _work.Add(m));
         _control.ReceiveReady += (_, e) => Receive(e.Socket, Control);
@@ -127,13 +124,13 @@ internal sealed class JupyterKernel : IDisposable
                 Execute(message);
                 break;
             case "is_complete_request":
-                Reply(_shell, message, IsComplete((string?)message.Content["code"] ?? ""));
+                Reply(_shell, message, Session.IsComplete((string?)message.Content["code"] ?? ""));
                 break;
             case "complete_request":
-                Reply(_shell, message, Assistance.Complete(_csharp, (string?)message.Content["code"] ?? "", (int?)message.Content["cursor_pos"] ?? 0));
+                Reply(_shell, message, _cells.CompleteAsync((string?)message.Content["code"] ?? "", (int?)message.Content["cursor_pos"] ?? 0).GetAwaiter().GetResult());
                 break;
             case "inspect_request":
-                Reply(_shell, message, Assistance.Inspect(_csharp, (string?)message.Content["code"] ?? "", (int?)message.Content["cursor_pos"] ?? 0));
+                Reply(_shell, message, _cells.InspectAsync((string?)message.Content["code"] ?? "", (int?)message.Content["cursor_pos"] ?? 0).GetAwaiter().GetResult());
                 break;
             case "history_request":
                 Reply(_shell, message, History(message.Content));
@@ -170,7 +167,7 @@ internal sealed class JupyterKernel : IDisposable
         switch (message.Type)
         {
             case "interrupt_request":
-                _cells.Interrupt();
+                Interrupt();
                 Reply(_control, message, new JsonObject { ["status"] = "ok" });
                 break;
             case "shutdown_request":
@@ -186,7 +183,7 @@ internal sealed class JupyterKernel : IDisposable
     {
         Reply(socket, message, new JsonObject { ["status"] = "ok", ["restart"] = message.Content["restart"]?.DeepClone() ?? false });
         _work.CompleteAdding();
-        _cells.Interrupt();
+        Interrupt();
         // A cell that will not end does not keep the kernel.
         new Thread(() =>
         {
@@ -194,6 +191,12 @@ internal sealed class JupyterKernel : IDisposable
             Environment.Exit(0);
         })
         { IsBackground = true }.Start();
+    }
+
+    private void Interrupt()
+    {
+        _cells.Interrupt();
+        _answers.Add(null);                                                            // whoever waits for an answer waits in vain
     }
 
     private void Execute(Message message)
@@ -209,7 +212,7 @@ internal sealed class JupyterKernel : IDisposable
         if (!silent)
             Publish("execute_input", message, new JsonObject { ["code"] = code, ["execution_count"] = _count });
         _outputs.StartCell();
-        var error = code.Trim() == "" ? null : _cells.Run(() => _csharp.RunAsync($"cell {_count}", code));
+        var error = _cells.RunAsync($"cell {_count}", code).GetAwaiter().GetResult();
         // What has arrived by now was sent together with the cell, and is not run if it failed; what is sent on hearing of the error is.
         _together = error is not null && ((bool?)message.Content["stop_on_error"] ?? true) ? _work.Count : 0;
         if (error is not null && !silent)
@@ -224,14 +227,6 @@ internal sealed class JupyterKernel : IDisposable
     }
 
     private static JsonObject Aborted() => new() { ["status"] = "aborted" };
-
-    private static JsonObject IsComplete(string code)
-    {
-        var tree = CSharpSyntaxTree.ParseText(code, CSharpParseOptions.Default.WithKind(SourceCodeKind.Script).WithLanguageVersion(LanguageVersion.Latest));
-        if (!SyntaxFactory.IsCompleteSubmission(tree))
-            return new JsonObject { ["status"] = "incomplete", ["indent"] = "    " };
-        return new JsonObject { ["status"] = tree.GetDiagnostics().Any(d => d.Severity == DiagnosticSeverity.Error) ? "invalid" : "complete" };
-    }
 
     private static JsonObject KernelInfo() => new()
     {
@@ -299,20 +294,23 @@ internal sealed class JupyterKernel : IDisposable
         _out.Dispose();
     }
 
+    /// <summary>Asks the client; null where it was interrupted.</summary>
+    private string? Ask(string prompt, bool password)
+    {
+        if (_running is not { } request || !((bool?)request.Content["allow_stdin"] ?? false))
+            throw new InvalidOperationException("this client does not take input");
+        _outputs.Flush();
+        while (_answers.TryTake(out _))
+        {
+        }
+        _out.Enqueue((_stdin, Message.New("input_request", _session, request, new JsonObject { ["prompt"] = prompt, ["password"] = password }).ToFrames(_connection.Key)));
+        return _answers.Take();
+    }
+
     /// <summary>Console.In: asks the client.</summary>
     private sealed class Input(JupyterKernel kernel) : TextReader
     {
-        public override string? ReadLine()
-        {
-            if (kernel._running is not { } request || !((bool?)request.Content["allow_stdin"] ?? false))
-                throw new InvalidOperationException("this client does not take input");
-            kernel._outputs.Flush();
-            while (kernel._answers.TryTake(out _))
-            {
-            }
-            kernel._out.Enqueue((kernel._stdin, Message.New("input_request", kernel._session, request, new JsonObject { ["prompt"] = "", ["password"] = false }).ToFrames(kernel._connection.Key)));
-            return kernel._answers.Take();
-        }
+        public override string? ReadLine() => kernel.Ask("", false);
 
         public override int Read() => throw new NotSupportedException("one character cannot be asked for; use Console.ReadLine()");
     }

@@ -19,6 +19,8 @@ internal static class KernelSpec
         .Concat(OperatingSystem.IsWindows() ? [Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.CommonApplicationData), "jupyter")] : ["/usr/local/share/jupyter", "/usr/share/jupyter"])
         .Select(folder => Path.Combine(folder, "kernels"));
 
+    private static bool OnPath => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, Path.GetFileName(DotNet.Command))));
+
     /// <summary>Writes the specification; under another name where a .NET Interactive is registered.</summary>
     public static int Install()
     {
@@ -30,16 +32,14 @@ internal static class KernelSpec
         Directory.CreateDirectory(target);
         var spec = new JsonObject
         {
-            ["argv"] = new JsonArray("dotnet", typeof(KernelSpec).Assembly.Location, "kernel", "start", "{connection_file}"),
+            ["argv"] = new JsonArray([.. DotNet.Arguments(forCells: true, "kernel", "start", "{connection_file}").Prepend(OnPath ? "dotnet" : DotNet.Command).Select(a => JsonValue.Create(a))]),
             ["display_name"] = taken ? ".NET (C#), NotebookHost" : ".NET (C#)",
             ["language"] = "C#",
             ["interrupt_mode"] = "message",
             ["env"] = new JsonObject { [Engine.GarbageCollection.Variable] = Engine.GarbageCollection.Budget },
             ["metadata"] = new JsonObject { ["installer"] = Mark },
         };
-        var draft = Path.Combine(target, "kernel.json.part");
-        File.WriteAllText(draft, spec.ToJsonString(new JsonSerializerOptions { WriteIndented = true }));
-        File.Move(draft, Path.Combine(target, "kernel.json"), overwrite: true);
+        Files.Replace(Path.Combine(target, "kernel.json"), spec.ToJsonString(new JsonSerializerOptions { WriteIndented = true }));
         Console.WriteLine(taken
             ? $"Another kernel is registered as {Usual} and stays; this one is {Other}: {target}"
             : $"The kernel is registered as {Usual}: {target}");

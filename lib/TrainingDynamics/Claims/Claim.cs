@@ -1,4 +1,4 @@
-using TrainingDynamics.Figures;
+using TrainingDynamics.Notebook;
 
 namespace TrainingDynamics.Claims;
 

@@ -1,5 +1,5 @@
 using System.Collections;
-using TrainingDynamics.Figures;
+using TrainingDynamics.Notebook;
 
 namespace TrainingDynamics.Claims;
 
@@ -32,11 +32,11 @@ public sealed class ClaimList : IReadOnlyList<Claim>
 
     /// <summary>measured ≤ <paramref name="bound"/>, for every seed.</summary>
     public Claim AtMost(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "")
-        => Add(name, bound, Worst(measured, measured.Max()), measured, Relation.AtMost, 0, source, unit);
+        => Add(name, bound, measured.Any(double.IsNaN) ? double.NaN : measured.DefaultIfEmpty().Max(), measured, Relation.AtMost, 0, source, unit);
 
     /// <summary>measured ≥ <paramref name="bound"/>, for every seed.</summary>
     public Claim AtLeast(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "")
-        => Add(name, bound, Worst(measured, measured.Min()), measured, Relation.AtLeast, 0, source, unit);
+        => Add(name, bound, measured.Any(double.IsNaN) ? double.NaN : measured.DefaultIfEmpty().Min(), measured, Relation.AtLeast, 0, source, unit);
 
     /// <summary>measured ≤ <paramref name="bound"/> on the mean over the seeds, for what single seeds may miss; the spread says by how much.</summary>
     public Claim MeanAtMost(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "")
@@ -48,6 +48,8 @@ public sealed class ClaimList : IReadOnlyList<Claim>
 
     private Claim Add(string name, double predicted, double value, IReadOnlyList<double> seeds, Relation relation, double tolerance, string source, string unit)
     {
+        if (seeds.Count == 0)
+            throw new ArgumentException($"'{name}' has no measured value: one number for each seed is needed", "measured");
         if (!(tolerance >= 0))
             throw new ArgumentException($"the tolerance of '{name}' is {tolerance}, allowed is a number of at least 0", "within");
         var spread = seeds.Count > 1 ? MathNet.Numerics.Statistics.Statistics.StandardDeviation(seeds) : 0;
@@ -57,9 +59,7 @@ public sealed class ClaimList : IReadOnlyList<Claim>
         return claim;
     }
 
-    private static double Mean(IReadOnlyList<double> values) => values.Count > 0 ? values.Average() : throw new ArgumentException("no measured value", nameof(values));
-
-    private static double Worst(IReadOnlyList<double> values, double worst) => values.Any(double.IsNaN) ? double.NaN : worst;
+    private static double Mean(IReadOnlyList<double> values) => values.DefaultIfEmpty().Average();
 
     /// <inheritdoc/>
     public int Count => _claims.Count;

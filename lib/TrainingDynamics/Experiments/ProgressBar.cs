@@ -2,13 +2,14 @@ using System.Globalization;
 using System.Net;
 using System.Reflection;
 using System.Text.Json.Nodes;
-using TrainingDynamics.Figures;
+using TrainingDynamics.Notebook;
 
 namespace TrainingDynamics.Experiments;
 
 /// <summary>
 /// How far a run is, in one place that is updated while it goes. It shows itself where the process is a notebook's and the run takes
-/// longer than two seconds, and is silent elsewhere. The host is found by name, as it finds our formatters, so that none is referenced.
+/// longer than two seconds, and is silent elsewhere. .NET Interactive is found by name, as it finds our formatters, so that it is not referenced;
+/// and not by its own <c>display</c>, whose handle updates a value that was never shown.
 /// </summary>
 [TypeFormatterSource(typeof(FormatterSource), PreferredMimeTypes = ["text/html", "text/plain", MimeType])]
 public sealed class ProgressBar : IProgress<Progress>
@@ -17,8 +18,8 @@ public sealed class ProgressBar : IProgress<Progress>
     public const string MimeType = "application/vnd.notebook.progress+json";
 
     private static readonly TimeSpan Long = TimeSpan.FromSeconds(2), Between = TimeSpan.FromSeconds(0.25);
-    private static readonly MethodInfo? Display = ((string[])["Microsoft.DotNet.Interactive.Kernel", "NotebookHost.Engine.Kernel"])
-        .SelectMany(name => AppDomain.CurrentDomain.GetAssemblies().Select(a => a.GetType(name))).FirstOrDefault(t => t is not null)?.GetMethod("display", [typeof(object), typeof(string[])]);
+    private static readonly Type? Cell = Find("Microsoft.DotNet.Interactive.KernelInvocationContext");
+    private static readonly MethodInfo? Display = Find("Microsoft.DotNet.Interactive.KernelInvocationContextExtensions")?.GetMethod("Display", [Cell!, typeof(object), typeof(string[])]);
 
     private Progress _last = new(0, 1, 0, TimeSpan.Zero);
     private TimeSpan _shownAt;
@@ -30,7 +31,7 @@ public sealed class ProgressBar : IProgress<Progress>
         _last = value;
         var elapsed = Elapsed;
         var done = value.Step == value.Steps;
-        if (_update is null && !done && elapsed + value.Left > Long && Display?.Invoke(null, [this, Array.Empty<string>()]) is { } shown)
+        if (_update is null && !done && elapsed + value.Left > Long && Cell?.GetProperty("Current")?.GetValue(null) is { } cell && Display?.Invoke(null, [cell, this, Array.Empty<string>()]) is { } shown)
         {
             var update = shown.GetType().GetMethod("Update", [typeof(object)]);
             _update = () => update?.Invoke(shown, [this]);
@@ -42,6 +43,8 @@ public sealed class ProgressBar : IProgress<Progress>
             _shownAt = elapsed;
         }
     }
+
+    private static Type? Find(string name) => AppDomain.CurrentDomain.GetAssemblies().Select(a => a.GetType(name)).FirstOrDefault(t => t is not null);
 
     private TimeSpan Elapsed => _last.StepsPerSecond > 0 ? TimeSpan.FromSeconds(_last.Step / _last.StepsPerSecond) : TimeSpan.Zero;
 

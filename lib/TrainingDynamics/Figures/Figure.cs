@@ -3,6 +3,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using TrainingDynamics.Measurement;
+using TrainingDynamics.Notebook;
 
 namespace TrainingDynamics.Figures;
 
@@ -222,8 +223,11 @@ public sealed class Figure : IHtml
         // What cannot be drawn is said where the reader looks for the curve.
         var finite = series.Z?.SelectMany(row => row).Select(double.IsFinite).ToArray()
             ?? [.. series.Y.Select((y, i) => double.IsFinite(y) && new[] { series.X, series.U, series.V }.All(v => v is null or [] || double.IsFinite(v[i])))];
+        var notPositive = series.Z is null ? finite.Index().Count(f => f.Item && ((Last.LogY && series.Y[f.Index] <= 0) || (Last.LogX && series.X.Length > 0 && series.X[f.Index] <= 0))) : 0;
         if (finite.Count(f => !f) is > 0 and var missing)
             series = series with { Name = $"{series.Name} ({missing} of {finite.Length} not finite, left out)" };
+        if (notPositive > 0)
+            series = series with { Name = $"{series.Name} ({notPositive} of {finite.Length} not above 0 on a logarithmic axis, left out)" };
         Last.Series.Add(Thinned(series) with { Color = count });
         return this;
     }

@@ -49,7 +49,8 @@ public sealed class Trace(string name, int replicas)
     }
 
     /// <summary>The last value of each replica.</summary>
-    public double[] Last() => [.. _values.Select(v => v[^1])];
+    /// <exception cref="InvalidOperationException">Nothing was measured yet.</exception>
+    public double[] Last() => _x.Count > 0 ? [.. _values.Select(v => v[^1])] : throw new InvalidOperationException($"the trace '{Name}' has no point yet");
 
     /// <summary>The greatest |a − b| along two runs, for each replica; infinite where either is not finite.</summary>
     /// <exception cref="ArgumentException">The traces differ in replicas or points.</exception>

@@ -12,6 +12,7 @@ public sealed class ReplicaRandom : IDisposable
 {
     private readonly Generator[] _generators;
     private readonly Tensor? _which;
+    private bool _disposed;
 
     /// <summary>One generator for each distinct seed.</summary>
     /// <param name="seeds">The seed of each replica.</param>
@@ -56,6 +57,7 @@ public sealed class ReplicaRandom : IDisposable
 
     private Tensor Stack(Func<Generator, Tensor> draw)
     {
+        ObjectDisposedException.ThrowIf(_disposed, this);
         using var scope = NewDisposeScope();
         var drawn = stack(_generators.Select(draw).ToArray());
         return (_which is null ? drawn : drawn.index_select(0, _which)).MoveToOuterDisposeScope();
@@ -64,6 +66,7 @@ public sealed class ReplicaRandom : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        _disposed = true;
         foreach (var generator in _generators)
             generator.Dispose();
         _which?.Dispose();

@@ -1,4 +1,4 @@
-namespace TrainingDynamics.Figures;
+namespace TrainingDynamics.Notebook;
 
 /// <summary>Something a notebook shows as HTML.</summary>
 internal interface IHtml

@@ -1,0 +1,141 @@
+using System.Collections;
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Html;
+using Microsoft.DotNet.Interactive;
+using Microsoft.DotNet.Interactive.Commands;
+using Microsoft.DotNet.Interactive.Directives;
+using Microsoft.DotNet.Interactive.Events;
+using Microsoft.DotNet.Interactive.Formatting;
+
+namespace NotebookHost.Engine;
+
+/// <summary>A kernel whose cells are shown as they are: prose, and what a page may draw.</summary>
+internal sealed class ProseKernel(string name, string mimeType) : Kernel(name), IKernelCommandHandler<SubmitCode>
+{
+    Task IKernelCommandHandler<SubmitCode>.HandleAsync(SubmitCode command, KernelInvocationContext context)
+    {
+        context.DisplayAs(command.Code, mimeType);
+        return Task.CompletedTask;
+    }
+}
+
+/// <summary>What the engine's packages lack that its tool has, and what they get wrong that a reader would meet; LOG.md tells of each.</summary>
+internal static partial class Mends
+{
+    /// <summary>
+    /// Runs before the first cell: the tool's one using, and a display whose handle updates what it showed (the package's own
+    /// gives a handle to a value that was never shown).
+    /// </summary>
+    public const string Prelude = """
+        using static Microsoft.DotNet.Interactive.Kernel;
+        public static Microsoft.DotNet.Interactive.Formatting.DisplayedValue display(object value, params string[] mimeTypes)
+            => Microsoft.DotNet.Interactive.KernelInvocationContext.Current is { } cell
+                ? Microsoft.DotNet.Interactive.KernelInvocationContextExtensions.Display(cell, value, mimeTypes) : System.DisplayExtensions.Display(value, mimeTypes);
+        public static Microsoft.DotNet.Interactive.Formatting.DisplayedValue Display(this object value, params string[] mimeTypes) => display(value, mimeTypes);
+        public static Microsoft.DotNet.Interactive.Formatting.DisplayedValue DisplayAs(this string value, string mimeType)
+            => Microsoft.DotNet.Interactive.KernelInvocationContext.Current is { } cell
+                ? Microsoft.DotNet.Interactive.KernelInvocationContextExtensions.DisplayAs(cell, value, mimeType) : System.DisplayExtensions.DisplayAs(value, mimeType);
+        """;
+
+    /// <summary>Has values that contain themselves cut at the formatter's depth.</summary>
+    public static void Register() => Formatter.GetPreferredMimeTypesFor(typeof(CutAtDepth));
+
+    /// <summary>#!time: how long the rest of the cell takes.</summary>
+    public static void AddTime(Kernel kernel) => kernel.AddDirective(new KernelActionDirective("#!time") { Description = "Time the execution of what follows in the cell." }, (_, context) =>
+    {
+        var clock = Stopwatch.StartNew();
+        context.OnComplete(cell => cell.DisplayAs(string.Create(CultureInfo.InvariantCulture, $"Wall time: {clock.Elapsed.TotalMilliseconds:0.###} ms"), "text/plain"));
+        return Task.CompletedTask;
+    });
+
+    /// <summary>@input, @password and what a cell asks by Kernel.GetInputAsync.</summary>
+    public static void AddInput(CompositeKernel kernel, Func<string, bool, string?> ask)
+    {
+        kernel.RegisterCommandHandler<RequestInput>((request, context) =>
+        {
+            if (ask(request.Prompt, request.IsPassword) is { } answer)
+                context.Publish(new InputProduced(answer, request));
+            else
+                context.Fail(request, message: $"nobody is there to answer '{request.Prompt}'");
+            return Task.CompletedTask;
+        });
+        kernel.SetDefaultTargetKernelNameForCommand(typeof(RequestInput), kernel.Name);
+    }
+
+    /// <summary>
+    /// A value as nbformat has it: without the style sheet that the formatter puts into every value, JSON as JSON, and with a text for who
+    /// reads no HTML.
+    /// </summary>
+    public static JsonObject Bundle(IEnumerable<FormattedValue> formatted, object? value)
+    {
+        var bundle = new JsonObject();
+        foreach (var one in formatted)
+        {
+            var text = one.MimeType == "text/html" ? PlainPattern().Replace(StylePattern().Replace(one.Value, ""), "${text}") : one.Value;
+            bundle[one.MimeType] = one.MimeType.EndsWith("json", StringComparison.Ordinal) ? JsonNode.Parse(text) : JsonValue.Create(text);
+        }
+        if (bundle.Count != 1 || bundle["text/html"] is not { } only || value is IHtmlContent)
+            return bundle;
+        if (PlainWholePattern().Match((string)only!) is { Success: true } plain)
+            return new JsonObject { ["text/plain"] = WebUtility.HtmlDecode(plain.Groups["text"].Value) };
+        // A sequence that is made as it is read is not read twice.
+        bundle["text/plain"] = value is IEnumerable and not ICollection ? value.ToString() : value.ToDisplayString("text/plain");
+        return bundle;
+    }
+
+    /// <summary>What to do about a compiler's error, where this host knows it.</summary>
+    public static string Advice(string id, string message)
+    {
+        if (id != "CS0006" || MissingPattern().Match(message) is not { Success: true } missing)
+            return "";
+        var folder = new DirectoryInfo(Directory.GetCurrentDirectory());
+        while (folder is not null && folder.GetFiles("*.sln").Length == 0)
+            folder = folder.Parent;
+        var name = Path.GetFileNameWithoutExtension(missing.Groups["path"].Value) + ".csproj";
+        var project = folder?.EnumerateFiles(name, new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 4, IgnoreInaccessible = true }).FirstOrDefault();
+        return project is null ? "" : $". It is not built yet: dotnet build {Path.GetRelativePath(folder!.FullName, project.DirectoryName!).Replace('\\', '/')}, in {folder.FullName}";
+    }
+
+    [TypeFormatterSource(typeof(Source))]
+    private sealed class CutAtDepth(string mimeType) : ITypeFormatter
+    {
+        public string MimeType => mimeType;
+
+        public Type Type => typeof(IEnumerable);
+
+        /// <summary>The engine asks this one first: beyond its own limit, and in a summary, it would go on for ever, so there nothing is read.</summary>
+        public bool Format(object instance, FormatContext context)
+        {
+            if (mimeType == PlainTextSummaryFormatter.MimeType ? !IsDeep(instance, 0) : context.Depth < Formatter.RecursionLimit)
+                return false;
+            context.Writer.Write("…");
+            return true;
+        }
+
+        private static bool IsDeep(object? value, int depth) => value is IEnumerable items and not string
+            && !value.GetType().GetInterfaces().Any(i => i.IsGenericType && i.GetGenericTypeDefinition() == typeof(IEnumerable<>) && i.GenericTypeArguments[0] is { IsSealed: true } of && !of.IsAssignableTo(typeof(IEnumerable)))
+            && (depth == Formatter.RecursionLimit || items.Cast<object?>().Take(Formatter.ListExpansionLimit).Any(item => IsDeep(item, depth + 1)));
+
+        private sealed class Source : ITypeFormatterSource
+        {
+            public IEnumerable<ITypeFormatter> CreateTypeFormatters() => ((string[])["text/plain", "text/html", PlainTextSummaryFormatter.MimeType]).Select(type => new CutAtDepth(type));
+        }
+    }
+
+    [GeneratedRegex(@"<style>\s*\.dni-code-hint.*?</style>", RegexOptions.Singleline)]
+    private static partial Regex StylePattern();
+
+    /// <summary>A plain text of one line among other HTML.</summary>
+    [GeneratedRegex("(?<=.)<div class=\"dni-plaintext\"><pre>(?<text>[^<\\n]*)</pre></div>", RegexOptions.Singleline)]
+    private static partial Regex PlainPattern();
+
+    [GeneratedRegex("^<div class=\"dni-plaintext\"><pre>(?<text>[^<]*)</pre></div>$", RegexOptions.Singleline)]
+    private static partial Regex PlainWholePattern();
+
+    [GeneratedRegex("'(?<path>[^']+\\.dll)'", RegexOptions.IgnoreCase)]
+    private static partial Regex MissingPattern();
+}

@@ -1,0 +1,198 @@
+using System.Reflection;
+using System.Text;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.Scripting;
+using Microsoft.DotNet.Interactive;
+using Microsoft.DotNet.Interactive.Commands;
+using Microsoft.DotNet.Interactive.CSharp;
+using Microsoft.DotNet.Interactive.Events;
+using Microsoft.DotNet.Interactive.Formatting;
+using Microsoft.DotNet.Interactive.PackageManagement;
+
+namespace NotebookHost.Engine;
+
+/// <summary>What went wrong in a cell.</summary>
+/// <param name="Type">The exception's type, or CompilationError.</param>
+/// <param name="Message">What it says.</param>
+/// <param name="Traceback">Where, line by line.</param>
+internal sealed record CellError(string Type, string Message, IReadOnlyList<string> Traceback);
+
+/// <summary>
+/// A session of .NET Interactive's own kernels, C# first: cells run one after the other and see what the earlier ones declared. The classes
+/// Session, Mends and Assistance are all that knows this engine; everything else sees cells go in, and outputs as nbformat has them come out.
+/// </summary>
+internal sealed partial class Session
+{
+    private static readonly FieldInfo Options = typeof(CSharpKernel).GetField("_scriptOptions", BindingFlags.Instance | BindingFlags.NonPublic)!;
+
+    private readonly CompositeKernel _root = [];
+    private readonly CSharpKernel _csharp = new();
+    private readonly CellThread _cells = new();
+    private readonly CellOutput _outputs;
+    private (string Name, string Code, int LinesBefore) _cell = ("", "", 0);
+    private CancellationTokenSource? _cancel;
+
+    /// <summary>A session in the current folder.</summary>
+    /// <param name="outputs">Where outputs go.</param>
+    /// <param name="ask">Asks whoever runs the cells, with a prompt, openly or for a password; null where nobody is there.</param>
+    public Session(CellOutput outputs, Func<string, bool, string?> ask)
+    {
+        _outputs = outputs;
+        Mends.Register();
+        _csharp.UseNugetDirective((kernel, packages) =>
+        {
+            kernel.AddAssemblyReferences(packages.SelectMany(p => p.AssemblyPaths));
+            return Task.CompletedTask;
+        });
+        _csharp.UseWho().UseValueSharing();
+        _csharp.DeferCommand(new SubmitCode(Mends.Prelude));
+        _csharp.AddMiddleware(OnThread);
+        _root.Add(_csharp, ["c#", "C#"]);
+        foreach (var kernel in (Kernel[])[new HtmlKernel(), new JavaScriptKernel(), new KeyValueStoreKernel().UseWho(), new ProseKernel("markdown", "text/markdown"), new ProseKernel("mermaid", "text/vnd.mermaid")])
+            _root.Add(kernel);
+        _root.DefaultKernelName = _csharp.Name;
+        _root.UseImportMagicCommand();
+        Mends.AddTime(_root);
+        Mends.AddInput(_root, ask);
+        _root.KernelEvents.Subscribe(Show);
+    }
+
+    /// <summary>Runs one cell; null if all went well.</summary>
+    /// <param name="name">What stack traces call it.</param>
+    /// <param name="code">The cell's text.</param>
+    /// <param name="language">The kernel it is for, by its name or that of its language; C# by default.</param>
+    public async Task<CellError?> RunAsync(string name, string code, string? language = null)
+    {
+        var kernel = language is null ? _csharp : _root.ChildKernels.FirstOrDefault(k => k.KernelInfo.Aliases.Append(k.Name).Append(k.KernelInfo.LanguageName).Contains(language, StringComparer.OrdinalIgnoreCase));
+        if (kernel is null)
+            return new CellError("UnknownLanguage", $"the cell is marked as '{language}'; this host runs {string.Join(", ", _root.ChildKernels.Select(k => k.Name))}", []);
+        if (code.Trim() == "")
+            return null;
+        _cell = (name, code, 0);
+        using var cancel = _cancel = new CancellationTokenSource();
+        try
+        {
+            // The engine's parser fails on a comment behind a reference, which C# allows.
+            var result = await _root.SendAsync(new SubmitCode(CommentPattern().Replace(code, "${reference}"), kernel.Name), cancel.Token);
+            return result.Events.OfType<CommandFailed>().FirstOrDefault() is { } failed ? Describe(failed) : null;
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            return Interrupted("what was not C# was interrupted");
+        }
+        catch (Exception e)
+        {
+            return Describe(e);                                                        // the engine's own
+        }
+        finally
+        {
+            _cancel = null;
+        }
+    }
+
+    /// <summary>Ends the running cell, if there is one; what earlier cells declared is kept.</summary>
+    public void Interrupt()
+    {
+        if (!_cells.Interrupt())
+            _cancel?.Cancel();                                                         // a package that is being fetched, say
+    }
+
+    /// <summary>Runs C# on a thread that can be interrupted, compiled as what is run and not as what is debugged.</summary>
+    private async Task OnThread(KernelCommand command, KernelInvocationContext context, KernelPipelineContinuation next)
+    {
+        if (command is not SubmitCode { Code: var code })
+        {
+            await next(command, context);
+            return;
+        }
+        var at = _cell.Code.IndexOf(code, StringComparison.Ordinal);
+        _cell.LinesBefore = at < 0 ? 0 : _cell.Code.AsSpan(0, at).Count('\n');
+        Options.SetValue(_csharp, ((ScriptOptions)Options.GetValue(_csharp)!).WithOptimizationLevel(OptimizationLevel.Release)
+            .WithEmitDebugInformation(true).WithFileEncoding(Encoding.UTF8).WithFilePath(_cell.Name));
+        _outputs.TakeConsole();
+        await _cells.RunAsync(() => next(command, context));
+        if (_cells.Interrupted is { } said)
+            context.Fail(command, message: said);
+    }
+
+    private void Show(KernelEvent happened)
+    {
+        switch (happened)
+        {
+            case ReturnValueProduced { Value: DisplayedValue }:
+                break;                                                                 // it is on display already
+            case ReturnValueProduced value:
+                _outputs.Emit(Output("execute_result", value));
+                break;
+            case DisplayedValueProduced value:
+                _outputs.Emit(Output("display_data", value));
+                break;
+            case DisplayedValueUpdated value:
+                _outputs.Emit(Output("update_display_data", value));
+                break;
+        }
+    }
+
+    private static JsonObject Output(string type, DisplayEvent shown)
+    {
+        var output = new JsonObject { ["output_type"] = type, ["data"] = Mends.Bundle(shown.FormattedValues, shown.Value), ["metadata"] = new JsonObject() };
+        if (shown.ValueId is { } id)
+            output["transient"] = new JsonObject { ["display_id"] = id };
+        return output;
+    }
+
+    private static CellError Interrupted(string said) => new("Interrupted", said, ["Interrupted"]);
+
+    private CellError Describe(CommandFailed failed)
+    {
+        if (_cells.Interrupted is { } said)
+            return Interrupted(said);
+        if (failed.Exception is CodeSubmissionCompilationErrorException { InnerException: CompilationErrorException compilation })
+        {
+            var lines = compilation.Diagnostics.Where(d => d.Severity == DiagnosticSeverity.Error).Select(d =>
+            {
+                var at = d.Location.GetLineSpan().StartLinePosition;
+                return $"line {at.Line + 1 + _cell.LinesBefore}, column {at.Character + 1}: {d.Id}: {d.GetMessage()}{Mends.Advice(d.Id, d.GetMessage())}";
+            }).ToList();
+            return new CellError("CompilationError", string.Join('\n', lines), lines);
+        }
+        if (failed.Exception is not { } e)
+        {
+            var text = PlacePattern().Replace(failed.Message, "line ${line}, column ${column}: ");
+            return new CellError("CommandFailed", text, text.Split('\n'));
+        }
+        return Describe(e);
+    }
+
+    private CellError Describe(Exception e)
+    {
+        while (e is TypeInitializationException or TargetInvocationException && e.InnerException is { } inner)
+            e = inner;                                                                 // the cause, not its wrapping
+        var trace = (e.StackTrace ?? "").Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+            .TakeWhile(line => !line.Contains("Microsoft.CodeAnalysis.Scripting"))
+            .Where(line => !line.StartsWith("at Microsoft.DotNet.Interactive", StringComparison.Ordinal) && !line.Contains("System.Runtime.CompilerServices") && !line.StartsWith("---", StringComparison.Ordinal))
+            .Select(line => InCell(line).Replace(".<<Initialize>>d__0.MoveNext()", "", StringComparison.Ordinal));
+        return new CellError(e.GetType().Name, e.Message, [$"{e.GetType().FullName}: {e.Message}", .. trace]);
+    }
+
+    /// <summary>A line of a trace, a cell in it by its name and its lines as the notebook has them, whatever part of it the compiler was given.</summary>
+    private string InCell(string line) => TracePattern().Replace(line, m =>
+    {
+        var (folder, name) = (Path.GetDirectoryName(m.Groups["path"].Value), Path.GetFileName(m.Groups["path"].Value));
+        if (folder != Directory.GetCurrentDirectory() || Path.HasExtension(name))
+            return m.Value;
+        var number = int.Parse(m.Groups["line"].ValueSpan, System.Globalization.CultureInfo.InvariantCulture);
+        return $"in {name}:line {number + (name == _cell.Name ? _cell.LinesBefore : 0)}";
+    });
+
+    [GeneratedRegex("""^(?<reference>\s*#(r|i|load)\s+"[^"\n]*")[ \t]*//[^\n]*""", RegexOptions.Multiline)]
+    private static partial Regex CommentPattern();
+
+    [GeneratedRegex(@"^\((?<line>\d+),(?<column>\d+)\): error ", RegexOptions.Multiline)]
+    private static partial Regex PlacePattern();
+
+    [GeneratedRegex(@"in (?<path>\S.*):line (?<line>\d+)$")]
+    private static partial Regex TracePattern();
+}
