@@ -98,7 +98,7 @@ internal sealed class PatientWriter(TextWriter inner) : TextWriter
         {
             write();
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        catch (Exception e) when (Files.IsAboutFiles(e) || e is ObjectDisposedException)
         {
             // Closed, or a full disk behind it.
         }

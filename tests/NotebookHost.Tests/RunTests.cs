@@ -339,7 +339,7 @@ public sealed class RunTests : HostTest
         const string claims = """
             "[{\"name\":\"first\",\"predicted\":1,\"measured\":1.1,\"relation\":\"within\",\"tolerance\":0.2,\"unit\":\"\",\"holds\":true,\"source\":\"s\"},{\"name\":\"second\",\"predicted\":1,\"measured\":5,\"relation\":\"within\",\"tolerance\":0.2,\"unit\":\"rad\",\"holds\":false,\"source\":\"s\"}]"
             """;
-        Write("n.ipynb", $"public class TypeFormatterSourceAttribute : Attribute {{ public Type FormatterSourceType => typeof(S); }} public class S {{ public object[] CreateTypeFormatters() => new object[] {{ new F() }}; }} public class F {{ public string MimeType => \"application/vnd.notebook.claims+json\"; public bool Format(object o, System.IO.TextWriter w) {{ w.Write({claims.Trim()}); return true; }} }} [TypeFormatterSource] public class C {{ }}", "new C()", "new C()");
+        Write("n.ipynb", $"public class TypeFormatterSourceAttribute : Attribute {{ public Type FormatterSourceType => typeof(S); public string[] PreferredMimeTypes => new[] {{ new F().MimeType }}; }} public class S {{ public object[] CreateTypeFormatters() => new object[] {{ new F() }}; }} public class F {{ public string MimeType => \"application/vnd.notebook.claims+json\"; public bool Format(object o, System.IO.TextWriter w) {{ w.Write({claims.Trim()}); return true; }} }} [TypeFormatterSource] public class C {{ }}", "new C()", "new C()");
         var (status, output, _) = await Run("n.ipynb");
         Assert.Equal(1, status);
         var notebook = Report["notebooks"]![0]!;

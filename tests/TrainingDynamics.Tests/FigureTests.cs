@@ -118,6 +118,17 @@ public partial class FigureTests
     }
 
     [Fact]
+    public void WhatALogarithmicAxisCannotShowIsLeftOutAndTheNameSaysSo()
+    {
+        static string Name(Figure figure) => Json(figure).GetProperty("data").EnumerateArray().Last().GetProperty("name").GetString()!;
+        Assert.Equal("l (2 of 4 not above 0 on a logarithmic axis, left out)", Name(Figure.Lines("t", "x", "y", logY: true).Line("l", [1, 2, 3, 4], [1, 0, -1, 2])));
+        Assert.Equal("l (1 of 2 not above 0 on a logarithmic axis, left out)", Name(Figure.Lines("t", "x", "y", logX: true).Points("l", [0, 2], [-1, 2])));
+        Assert.Equal("l (1 of 3 not finite, left out) (1 of 3 not above 0 on a logarithmic axis, left out)", Name(Figure.Lines("t", "x", "y", logY: true).Line("l", [1, 2, 3], [1, 0, double.NaN])));
+        Assert.Equal("b (1 of 2 not above 0 on a logarithmic axis, left out)", Name(Figure.Bars("t", "x", "y", logY: true).Bar("b", ["one", "two"], [[0], [1]])));
+        Assert.Equal("l", Name(Figure.Lines("t", "x", "y").Line("l", [1, 2, 3, 4], [1, 0, -1, 2])));
+    }
+
+    [Fact]
     public void WhatDoesNotFitIsRefused()
     {
         Assert.Throws<ArgumentException>(() => Figure.Lines("t", "x", "y").Line("l", [1, 2], [1]));
@@ -129,6 +140,9 @@ public partial class FigureTests
     public void ClaimsHoldOrNot()
     {
         var claims = new ClaimList();
+        foreach (var empty in (Func<Claim>[])[() => claims.AtMost("e", 1, [], "s"), () => claims.AtLeast("e", 1, [], "s"), () => claims.MeanAtMost("e", 1, [], "s"), () => claims.Check("e", 1, [], 1, "s"), () => claims.CheckRatio("e", 1, [], 1, "s")])
+            Assert.Contains("'e' has no measured value", Assert.Throws<ArgumentException>("measured", empty).Message);
+        Assert.Empty(claims);
         Assert.True(claims.Check("a", 2, [1.9, 2.1], within: 0.05, "s").Holds);
         Assert.False(claims.Check("b", 2, 2.1, within: 0.05, "s").Holds);
         Assert.True(claims.CheckRatio("c", 200, [210.0], within: 0.06, "s").Holds);

@@ -99,6 +99,7 @@ public class MeasurementTests
     public void TracesKnowWhereAReplicaDiverged()
     {
         var trace = new Trace("loss", 2);
+        Assert.Contains("'loss' has no point yet", Assert.Throws<InvalidOperationException>(() => trace.Last()).Message);
         trace.Add(1, new[] { 1.0, 2.0 });
         trace.Add(2, new[] { 1.0, double.NaN });
         Assert.Null(trace.DivergedAt(0));

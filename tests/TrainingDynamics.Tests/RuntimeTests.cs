@@ -14,6 +14,16 @@ public sealed class RuntimeTests : IDisposable
     public void TheDoctorFindsNothingWrong() => Assert.All(Doctor.Checks(), check => Assert.True(check.Ok, check.Message));
 
     [Fact]
+    public void AGeneratorDrawsNothingAfterItsEnd()
+    {
+        var random = new ReplicaRandom(1, 2);
+        random.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => random.Normal([3], TorchSharp.torch.float64));
+        Assert.Throws<ObjectDisposedException>(() => random.Uniform([3], TorchSharp.torch.float64));
+        Assert.Throws<ObjectDisposedException>(() => random.Integers(5, 3));
+    }
+
+    [Fact]
     public async Task ManyMayHealAtOnce()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "only Linux libraries are healed");

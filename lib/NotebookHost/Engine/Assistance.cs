@@ -21,7 +21,7 @@ internal sealed partial class Session
             start -= 2;
         var typed = code[start..position];
         var result = await _root.SendAsync(new RequestCompletions(code, Place(code, position)));
-        var names = result.Events.OfType<CompletionsProduced>().SelectMany(p => p.Completions).Select(c => c.DisplayText)
+        var names = result.Events.OfType<CompletionsProduced>().SelectMany(p => p.Completions).Where(c => c.Kind != "Snippet").Select(c => c.DisplayText)
             .Where(n => n.StartsWith(typed, StringComparison.OrdinalIgnoreCase)).Distinct();
         return new JsonObject
         {

@@ -22,7 +22,7 @@ public sealed class Table : IHtml
 
     /// <summary>One row for each record; a column for each of their public properties, <c>LostAt93</c> headed "Lost at 93".</summary>
     /// <param name="records">Records of one type, anonymous ones too.</param>
-    /// <exception cref="ArgumentException">There is no record, or they have no property to show.</exception>
+    /// <exception cref="ArgumentException">They have no property to show.</exception>
     public static Table Of<T>(IEnumerable<T> records)
     {
         T[] all = [.. records];
@@ -78,16 +78,15 @@ public sealed class Table : IHtml
         return columns.Length > 0 ? columns : throw new ArgumentException($"{name} of type {type.Name} have no property to make a column of", name);
     }
 
-    /// <summary>A property's name as words: a new one at a capital after a small letter, and at a number.</summary>
+    /// <summary>A property's name as words: LostAt93 is "Lost at 93", KLAtEnd "KL at end".</summary>
     private static string Words(string name)
     {
         var words = new StringBuilder().Append(name[0]);
         for (var i = 1; i < name.Length; i++)
         {
-            var starts = (char.IsUpper(name[i]) || char.IsDigit(name[i])) && char.IsLower(name[i - 1]);
-            if (starts)
-                words.Append(' ');
-            words.Append(starts && !(i + 1 < name.Length && char.IsUpper(name[i + 1])) ? char.ToLowerInvariant(name[i]) : name[i]);
+            var (before, smallFollows) = (name[i - 1], i + 1 < name.Length && char.IsLower(name[i + 1]));
+            var starts = char.IsLower(before) ? char.IsUpper(name[i]) || char.IsDigit(name[i]) : char.IsUpper(before) && char.IsUpper(name[i]) && smallFollows;
+            words.Append(starts ? " " : "").Append(starts && (smallFollows || i + 1 == name.Length) ? char.ToLowerInvariant(name[i]) : name[i]);
         }
         return words.ToString();
     }

@@ -33,6 +33,7 @@ main(async () => {
   check('a figure draws its trace', await cell(3).locator('.js-plotly-plot .scatterlayer .trace').count() === 1, (await cell(3).innerText()).slice(0, 300));
   await cell(2).locator('.CodeMirror').click();
   await page.keyboard.press('Control+End');
+  await page.keyboard.type(';');
   await page.keyboard.press('Enter');
   await page.keyboard.type('Consol');
   await page.keyboard.press('Tab');

@@ -63,7 +63,8 @@ reply, _, _ = run("var z = nosuch;")
 check("a compilation error says where", reply["ename"] == "CompilationError" and "line 1, column 9" in reply["evalue"], reply)
 
 # A cell that does not compile leaves nothing half done: corrected, it knows what it refers to.
-library = os.path.join(os.path.dirname(os.path.dirname(manager.kernel_spec.argv[1])), "TrainingDynamics", "TrainingDynamics.dll")
+host = next(a for a in manager.kernel_spec.argv if a.endswith("NotebookHost.dll"))
+library = os.path.join(os.path.dirname(os.path.dirname(host)), "TrainingDynamics", "TrainingDynamics.dll")
 reply, _, _ = run(f'#r "{library}"\nusing TrainingDynamics.Theory;\nvar bad = nosuch;')
 check("a cell with a reference and a mistake fails", reply["status"] == "error", reply)
 reply, _, _ = run(f'#r "{library}"\nusing TrainingDynamics.Optimizers;\nvar type = typeof(Sgd);')
