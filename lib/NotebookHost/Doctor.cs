@@ -30,11 +30,7 @@ internal static partial class Doctor
         Say("SDK", sdkOk && Version.TryParse(sdk.Split('-')[0], out var v) && v.Major >= 10, sdkOk ? $".NET SDK {sdk}{(sdk.StartsWith("10.", StringComparison.Ordinal) ? "" : "; the collection is built with .NET SDK 10 or newer")}" : "the dotnet command does not run: install the .NET 10 SDK");
         Say("runtime", true, RuntimeInformation.FrameworkDescription);
         Say("system", RuntimeInformation.OSArchitecture is Architecture.X64 or Architecture.Arm64, $"{RuntimeInformation.OSDescription}, {RuntimeInformation.RuntimeIdentifier}, {Environment.ProcessorCount} cores, {GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1e9:0.0} GB of memory");
-        if (OperatingSystem.IsLinux())
-        {
-            var newest = NewestGlibcxx();
-            Say("libstdc++", true, newest is null ? "not found where it is looked for; what matters is whether the libraries below load" : $"provides up to {newest}{(newest < new Version(3, 4, 32) ? ", older than TorchSharp asks for: its library is healed in a copy" : "")}");
-        }
+        Say("engine", true, $".NET Interactive {Engine.Session.Version}");
         var libraries = Referenced(notebooks).ToList();
         if (libraries.Count == 0)
             Say("library", false, "no notebook that references one is here: run doctor in the collection's folder");
@@ -52,7 +48,7 @@ internal static partial class Doctor
             if (!ok || lines.Count == 0)
                 Say(Path.GetFileName(library), false, $"its process ended early: {said.Trim()}");
         }
-        Say("cultures", true, DotNet.Cultures ? "cells have the reader's" : "cells have none: no ICU library is installed (Debian: apt-get install libicu72), or DOTNET_SYSTEM_GLOBALIZATION_INVARIANT is set");
+        Say("cultures", true, DotNet.Cultures ? "cells have the reader's" : DotNet.NoCultures);
         var built = Path.Combine(Directory.GetCurrentDirectory(), "artifacts");
         Say("disk", true, $"{(Directory.Exists(built) ? Directory.EnumerateFiles(built, "*", SearchOption.AllDirectories).Sum(f => new FileInfo(f).Length) / 1e6 : 0):0} MB built in artifacts, {new DriveInfo(Directory.GetCurrentDirectory()).AvailableFreeSpace / 1e9:0} GB free");
         Console.WriteLine(failed == 0 ? "all is well" : $"{failed} check(s) failed");
@@ -98,13 +94,6 @@ internal static partial class Doctor
             }
         }).Distinct();
 
-    /// <summary>The newest GLIBCXX version that the system's libstdc++ provides.</summary>
-    private static Version? NewestGlibcxx()
-    {
-        var file = new[] { "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/lib64" }.Select(d => Path.Combine(d, "libstdc++.so.6")).FirstOrDefault(File.Exists);
-        return file is null ? null : GlibcxxPattern().Matches(System.Text.Encoding.Latin1.GetString(File.ReadAllBytes(file))).Select(m => Version.Parse(m.Groups[1].Value)).Max();
-    }
-
     private static async Task<(bool Ok, string Said)> Run(string command, params string[] arguments)
     {
         try
@@ -122,7 +111,4 @@ internal static partial class Doctor
 
     [GeneratedRegex("""^\s*#r\s+"([^":]+\.dll)"\s*$""", RegexOptions.Multiline)]
     private static partial Regex ReferencePattern();
-
-    [GeneratedRegex("""GLIBCXX_(\d+\.\d+\.\d+)""")]
-    private static partial Regex GlibcxxPattern();
 }

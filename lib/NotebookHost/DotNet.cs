@@ -7,12 +7,22 @@ namespace NotebookHost;
 internal static class DotNet
 {
     /// <summary>The dotnet command, whether or not it is on the PATH.</summary>
-    public static string Command { get; } = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet")) is var beside && File.Exists(beside)
-        ? beside : "dotnet";
+    public static string Command { get; } = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", Name)) is var beside
+        && File.Exists(beside) ? beside : Name;
 
-    /// <summary>Whether cells can have the reader's cultures: off where the reader says so, or where no ICU library is installed, without which .NET does not start.</summary>
+    /// <summary>What says that cells run without cultures, and what to do.</summary>
+    public const string NoCultures = "cells run without cultures: no ICU library is installed (Debian: apt-get install libicu72), or DOTNET_SYSTEM_GLOBALIZATION_INVARIANT is set";
+
+    /// <summary>
+    /// Whether cells can have the reader's cultures: not where the reader says so, nor where no ICU library is installed, without which
+    /// .NET does not start.
+    /// </summary>
     public static bool Cultures { get; } = Environment.GetEnvironmentVariable("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT") is not ("1" or "true")
-        && (!OperatingSystem.IsLinux() || Enumerable.Range(50, 60).Reverse().Select(version => $"libicuuc.so.{version}").Append("libicuuc.so").Any(name => NativeLibrary.TryLoad(name, out _)));
+        && (!OperatingSystem.IsLinux() || IcuNames.Any(name => NativeLibrary.TryLoad(name, out _)));
+
+    private static IEnumerable<string> IcuNames => Enumerable.Range(50, 60).Reverse().Select(version => $"libicuuc.so.{version}").Append("libicuuc.so");
+
+    private static string Name => OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet";
 
     /// <summary>This program's arguments for <see cref="Command"/>, in a process that runs cells, or in one like this.</summary>
     public static IEnumerable<string> Arguments(bool forCells, params IEnumerable<string> arguments)
@@ -24,5 +34,11 @@ internal static class DotNet
 
     /// <summary>A process of this program.</summary>
     public static ProcessStartInfo Start(bool forCells, params IEnumerable<string> arguments)
-        => new(Command, Arguments(forCells, arguments)) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, Environment = { ["DOTNET_HOST_PATH"] = Command } };
+        => new(Command, Arguments(forCells, arguments))
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            Environment = { ["DOTNET_HOST_PATH"] = Command },
+        };
 }

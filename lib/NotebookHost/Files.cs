@@ -88,10 +88,6 @@ internal sealed class PatientWriter(TextWriter inner) : TextWriter
 
     public override void Write(string? value) => Try(() => inner.Write(value));
 
-    public override void Write(char[] buffer, int index, int count) => Try(() => inner.Write(buffer, index, count));
-
-    public override void Flush() => Try(inner.Flush);
-
     private static void Try(Action write)
     {
         try

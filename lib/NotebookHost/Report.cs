@@ -8,7 +8,7 @@ namespace NotebookHost;
 internal sealed class Report(string folder)
 {
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-    /// <summary>Which build of this host a report is of: with a notebook's stamp it tells whether a report is of the sources at hand.</summary>
+    /// <summary>Which build of this host a report is of: beside a notebook's stamp it tells whether that is the build at hand.</summary>
     internal static readonly string Host = typeof(Report).Module.ModuleVersionId.ToString();
 
     private readonly DateTimeOffset _started = DateTimeOffset.UtcNow;
@@ -19,7 +19,7 @@ internal sealed class Report(string folder)
 
     public bool AllPassed => _runs.All(r => r.Status == "passed") && _unwritten.IsEmpty;
 
-    /// <summary>Writes the executed notebook at once, so that an interruption later does not lose it; one that was interrupted itself, as far as it came.</summary>
+    /// <summary>Writes the executed notebook at once, so that nothing later loses it; one that was interrupted, as far as it came.</summary>
     public void Add(NotebookRun run)
     {
         if (run.Status == "interrupted" && run.CellsDone == 0)

@@ -30,8 +30,8 @@ internal static class Runner
         {
             (runs, allRead) = Find(options);
             browser = options.InPlace ? Pictures.Browser() : "";
-            foreach (var path in runs.Select(r => Path.Combine(options.Output, r.Name)).Append(Path.Combine(options.Output, "report.json")).Append(Path.Combine(options.Output, "index.html"))
-                .Concat(options.InPlace ? runs.Select(r => r.Notebook.Path) : []))
+            var written = runs.Select(r => r.Name).Append("report.json").Append("index.html").Select(name => Path.Combine(options.Output, name));
+            foreach (var path in options.InPlace ? written.Concat(runs.Select(r => r.Notebook.Path)) : written)
             {
                 if (Files.WhyNotWritable(path) is { } why)
                     throw new NotebookFileException($"{path} cannot be written, so nothing was run: {why}");
@@ -43,7 +43,7 @@ internal static class Runner
             return BadUsage;
         }
         if (!DotNet.Cultures)
-            Console.Error.WriteLine("cells run without cultures: no ICU library is installed (Debian: apt-get install libicu72), or DOTNET_SYSTEM_GLOBALIZATION_INVARIANT is set");
+            Console.Error.WriteLine(DotNet.NoCultures);
         var jobs = Math.Min(options.Jobs, runs.Count);
         // What is written back is the same however many cores there are and notebooks are named.
         var threads = options.InPlace ? 1 : Math.Max(1, Environment.ProcessorCount / jobs);
@@ -144,7 +144,7 @@ internal static class Runner
         }
     }
 
-    /// <summary>The notebooks that are asked for. In a folder those in other languages are passed over, and those that cannot be read are told of.</summary>
+    /// <summary>The notebooks that are asked for. In a folder, those in other languages are passed over and those that cannot be read told of.</summary>
     private static (List<NotebookRun> Runs, bool AllRead) Find(RunOptions options)
     {
         var files = new List<(string Path, bool Named)>();
@@ -192,14 +192,14 @@ internal static class Runner
         return (runs, allRead);
     }
 
-    /// <summary>All notebooks below a folder but those of a build and of our own output; no folder is entered through a link, which may lead back.</summary>
+    /// <summary>All notebooks below a folder but those of a build and of our own output; no folder is entered by a link, which may lead back.</summary>
     private static IEnumerable<string> NotebooksIn(string folder, string output)
     {
         foreach (var file in Directory.EnumerateFiles(folder, "*.ipynb"))
             yield return file;
         foreach (var inner in new DirectoryInfo(folder).EnumerateDirectories())
         {
-            if (inner.LinkTarget is not null || inner.Name is ".ipynb_checkpoints" or "artifacts" or "bin" or "obj" or "node_modules" || inner.FullName == output)
+            if (inner.LinkTarget is not null || inner.FullName == output || inner.Name is ".ipynb_checkpoints" or "artifacts" or "bin" or "obj" or "node_modules")
                 continue;
             foreach (var file in NotebooksIn(inner.FullName, output))
                 yield return file;

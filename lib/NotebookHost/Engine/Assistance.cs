@@ -21,12 +21,13 @@ internal sealed partial class Session
             start -= 2;
         var typed = code[start..position];
         var result = await _root.SendAsync(new RequestCompletions(code, Place(code, position)));
-        var names = result.Events.OfType<CompletionsProduced>().SelectMany(p => p.Completions).Where(c => c.Kind != "Snippet").Select(c => c.DisplayText)
-            .Where(n => n.StartsWith(typed, StringComparison.OrdinalIgnoreCase)).Distinct();
+        var items = result.Events.OfType<CompletionsProduced>().SelectMany(p => p.Completions).Where(c => c.Kind != "Snippet");
+        var names = items.Select(c => c.DisplayText).Where(n => n.StartsWith(typed, StringComparison.OrdinalIgnoreCase)).Distinct()
+            .OrderBy(n => !n.StartsWith(typed, StringComparison.Ordinal)).ThenBy(n => n, StringComparer.OrdinalIgnoreCase).Take(500);
         return new JsonObject
         {
             ["status"] = "ok",
-            ["matches"] = new JsonArray([.. names.OrderBy(n => !n.StartsWith(typed, StringComparison.Ordinal)).ThenBy(n => n, StringComparer.OrdinalIgnoreCase).Take(500).Select(n => JsonValue.Create(n))]),
+            ["matches"] = new JsonArray([.. names.Select(n => JsonValue.Create(n))]),
             ["cursor_start"] = code[..start].EnumerateRunes().Count(),
             ["cursor_end"] = cursor,
             ["metadata"] = new JsonObject(),
@@ -42,7 +43,8 @@ internal sealed partial class Session
         if (told == "")
         {
             var help = await _root.SendAsync(new RequestSignatureHelp(code, place));
-            told = string.Join('\n', help.Events.OfType<SignatureHelpProduced>().SelectMany(s => s.Signatures).Select(s => $"{s.Label}\n> {s.Documentation.Value}"));
+            var signatures = help.Events.OfType<SignatureHelpProduced>().SelectMany(s => s.Signatures);
+            told = string.Join('\n', signatures.Select(s => $"{s.Label}\n> {s.Documentation.Value}"));
         }
         var data = told == "" ? new JsonObject() : new JsonObject { ["text/plain"] = told, ["text/markdown"] = told };
         return new JsonObject { ["status"] = "ok", ["found"] = told != "", ["data"] = data, ["metadata"] = new JsonObject() };
@@ -52,10 +54,12 @@ internal sealed partial class Session
     public static JsonObject IsComplete(string code)
     {
         var lines = code.Split('\n').Select(line => line.StartsWith("#!", StringComparison.Ordinal) ? "" : line);
-        var tree = CSharpSyntaxTree.ParseText(string.Join('\n', lines), CSharpParseOptions.Default.WithKind(SourceCodeKind.Script).WithLanguageVersion(LanguageVersion.Latest));
+        var options = CSharpParseOptions.Default.WithKind(SourceCodeKind.Script).WithLanguageVersion(LanguageVersion.Latest);
+        var tree = CSharpSyntaxTree.ParseText(string.Join('\n', lines), options);
         if (!SyntaxFactory.IsCompleteSubmission(tree))
             return new JsonObject { ["status"] = "incomplete", ["indent"] = "    " };
-        return new JsonObject { ["status"] = tree.GetDiagnostics().Any(d => d.Severity == Microsoft.CodeAnalysis.DiagnosticSeverity.Error) ? "invalid" : "complete" };
+        var wrong = tree.GetDiagnostics().Any(d => d.Severity == Microsoft.CodeAnalysis.DiagnosticSeverity.Error);
+        return new JsonObject { ["status"] = wrong ? "invalid" : "complete" };
     }
 
     /// <summary>A position in UTF-16 from one in Unicode characters, as Jupyter counts.</summary>

@@ -23,34 +23,39 @@ internal sealed class ProseKernel(string name, string mimeType) : Kernel(name), 
     }
 }
 
-/// <summary>What the engine's packages lack that its tool has, and what they get wrong that a reader would meet; LOG.md tells of each.</summary>
+/// <summary>What the engine's packages lack that its tool has, and what they get wrong that readers would meet; LOG.md tells of each.</summary>
 internal static partial class Mends
 {
     /// <summary>
     /// Runs before the first cell: the tool's one using, and a display whose handle updates what it showed (the package's own
     /// gives a handle to a value that was never shown).
     /// </summary>
-    public const string Prelude = """
-        using static Microsoft.DotNet.Interactive.Kernel;
-        public static Microsoft.DotNet.Interactive.Formatting.DisplayedValue display(object value, params string[] mimeTypes)
-            => Microsoft.DotNet.Interactive.KernelInvocationContext.Current is { } cell
-                ? Microsoft.DotNet.Interactive.KernelInvocationContextExtensions.Display(cell, value, mimeTypes) : System.DisplayExtensions.Display(value, mimeTypes);
-        public static Microsoft.DotNet.Interactive.Formatting.DisplayedValue Display(this object value, params string[] mimeTypes) => display(value, mimeTypes);
-        public static Microsoft.DotNet.Interactive.Formatting.DisplayedValue DisplayAs(this string value, string mimeType)
-            => Microsoft.DotNet.Interactive.KernelInvocationContext.Current is { } cell
-                ? Microsoft.DotNet.Interactive.KernelInvocationContextExtensions.DisplayAs(cell, value, mimeType) : System.DisplayExtensions.DisplayAs(value, mimeType);
+    public static readonly string Prelude = $"""
+        using static {typeof(Kernel).FullName};
+        public static {typeof(DisplayedValue).FullName} display(object value, params string[] mimeTypes)
+            => {typeof(KernelInvocationContext).FullName}.Current is null ? {typeof(DisplayExtensions).FullName}.Display(value, mimeTypes)
+                : {typeof(KernelInvocationContextExtensions).FullName}.Display({typeof(KernelInvocationContext).FullName}.Current, value, mimeTypes);
+        public static {typeof(DisplayedValue).FullName} Display(this object value, params string[] mimeTypes) => display(value, mimeTypes);
+        public static {typeof(DisplayedValue).FullName} DisplayAs(this string value, string mimeType)
+            => {typeof(KernelInvocationContext).FullName}.Current is null ? {typeof(DisplayExtensions).FullName}.DisplayAs(value, mimeType)
+                : {typeof(KernelInvocationContextExtensions).FullName}.DisplayAs({typeof(KernelInvocationContext).FullName}.Current, value, mimeType);
         """;
 
     /// <summary>Has values that contain themselves cut at the formatter's depth.</summary>
     public static void Register() => Formatter.GetPreferredMimeTypesFor(typeof(CutAtDepth));
 
     /// <summary>#!time: how long the rest of the cell takes.</summary>
-    public static void AddTime(Kernel kernel) => kernel.AddDirective(new KernelActionDirective("#!time") { Description = "Time the execution of what follows in the cell." }, (_, context) =>
+    public static void AddTime(Kernel kernel)
     {
-        var clock = Stopwatch.StartNew();
-        context.OnComplete(cell => cell.DisplayAs(string.Create(CultureInfo.InvariantCulture, $"Wall time: {clock.Elapsed.TotalMilliseconds:0.###} ms"), "text/plain"));
-        return Task.CompletedTask;
-    });
+        var directive = new KernelActionDirective("#!time") { Description = "Time the execution of what follows in the cell." };
+        kernel.AddDirective(directive, (_, context) =>
+        {
+            var clock = Stopwatch.StartNew();
+            string Said() => string.Create(CultureInfo.InvariantCulture, $"Wall time: {clock.Elapsed.TotalMilliseconds:0.###} ms");
+            context.OnComplete(cell => cell.DisplayAs(Said(), "text/plain"));
+            return Task.CompletedTask;
+        });
+    }
 
     /// <summary>@input, @password and what a cell asks by Kernel.GetInputAsync.</summary>
     public static void AddInput(CompositeKernel kernel, Func<string, bool, string?> ask)
@@ -96,8 +101,10 @@ internal static partial class Mends
         while (folder is not null && folder.GetFiles("*.sln").Length == 0)
             folder = folder.Parent;
         var name = Path.GetFileNameWithoutExtension(missing.Groups["path"].Value) + ".csproj";
-        var project = folder?.EnumerateFiles(name, new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 4, IgnoreInaccessible = true }).FirstOrDefault();
-        return project is null ? "" : $". It is not built yet: dotnet build {Path.GetRelativePath(folder!.FullName, project.DirectoryName!).Replace('\\', '/')}, in {folder.FullName}";
+        var near = new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 4, IgnoreInaccessible = true };
+        if (folder?.EnumerateFiles(name, near).FirstOrDefault()?.DirectoryName is not { } project)
+            return "";
+        return $". It is not built yet: dotnet build {Path.GetRelativePath(folder.FullName, project).Replace('\\', '/')}, in {folder.FullName}";
     }
 
     [TypeFormatterSource(typeof(Source))]
@@ -107,7 +114,7 @@ internal static partial class Mends
 
         public Type Type => typeof(IEnumerable);
 
-        /// <summary>The engine asks this one first: beyond its own limit, and in a summary, it would go on for ever, so there nothing is read.</summary>
+        /// <summary>The engine asks this one first: beyond its limit, and in a summary, it would go on for ever, so there nothing is read.</summary>
         public bool Format(object instance, FormatContext context)
         {
             if (mimeType == PlainTextSummaryFormatter.MimeType ? !IsDeep(instance, 0) : context.Depth < Formatter.RecursionLimit)
@@ -116,13 +123,16 @@ internal static partial class Mends
             return true;
         }
 
-        private static bool IsDeep(object? value, int depth) => value is IEnumerable items and not string
-            && !value.GetType().GetInterfaces().Any(i => i.IsGenericType && i.GetGenericTypeDefinition() == typeof(IEnumerable<>) && i.GenericTypeArguments[0] is { IsSealed: true } of && !of.IsAssignableTo(typeof(IEnumerable)))
+        private static bool IsDeep(object? value, int depth) => value is IEnumerable items and not string && !IsOfScalars(value.GetType())
             && (depth == Formatter.RecursionLimit || items.Cast<object?>().Take(Formatter.ListExpansionLimit).Any(item => IsDeep(item, depth + 1)));
+
+        private static bool IsOfScalars(Type type) => type.GetInterfaces().Any(i => i.IsGenericType
+            && i.GetGenericTypeDefinition() == typeof(IEnumerable<>) && i.GenericTypeArguments[0] is { IsSealed: true } of && !of.IsAssignableTo(typeof(IEnumerable)));
 
         private sealed class Source : ITypeFormatterSource
         {
-            public IEnumerable<ITypeFormatter> CreateTypeFormatters() => ((string[])["text/plain", "text/html", PlainTextSummaryFormatter.MimeType]).Select(type => new CutAtDepth(type));
+            public IEnumerable<ITypeFormatter> CreateTypeFormatters()
+                => [new CutAtDepth("text/plain"), new CutAtDepth("text/html"), new CutAtDepth(PlainTextSummaryFormatter.MimeType)];
         }
     }
 

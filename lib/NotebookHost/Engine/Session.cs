@@ -21,11 +21,14 @@ internal sealed record CellError(string Type, string Message, IReadOnlyList<stri
 
 /// <summary>
 /// A session of .NET Interactive's own kernels, C# first: cells run one after the other and see what the earlier ones declared. The classes
-/// Session, Mends and Assistance are all that knows this engine; everything else sees cells go in, and outputs as nbformat has them come out.
+/// Session and Mends are all that knows this engine; everything else sees cells go in, and outputs as nbformat has them come out.
 /// </summary>
 internal sealed partial class Session
 {
     private static readonly FieldInfo Options = typeof(CSharpKernel).GetField("_scriptOptions", BindingFlags.Instance | BindingFlags.NonPublic)!;
+
+    /// <summary>The engine's version.</summary>
+    public static string Version { get; } = typeof(Kernel).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
 
     private readonly CompositeKernel _root = [];
     private readonly CSharpKernel _csharp = new();
@@ -50,8 +53,11 @@ internal sealed partial class Session
         _csharp.DeferCommand(new SubmitCode(Mends.Prelude));
         _csharp.AddMiddleware(OnThread);
         _root.Add(_csharp, ["c#", "C#"]);
-        foreach (var kernel in (Kernel[])[new HtmlKernel(), new JavaScriptKernel(), new KeyValueStoreKernel().UseWho(), new ProseKernel("markdown", "text/markdown"), new ProseKernel("mermaid", "text/vnd.mermaid")])
-            _root.Add(kernel);
+        _root.Add(new HtmlKernel());
+        _root.Add(new JavaScriptKernel());
+        _root.Add(new KeyValueStoreKernel().UseWho());
+        _root.Add(new ProseKernel("markdown", "text/markdown"));
+        _root.Add(new ProseKernel("mermaid", "text/vnd.mermaid"));
         _root.DefaultKernelName = _csharp.Name;
         _root.UseImportMagicCommand();
         Mends.AddTime(_root);
@@ -65,9 +71,12 @@ internal sealed partial class Session
     /// <param name="language">The kernel it is for, by its name or that of its language; C# by default.</param>
     public async Task<CellError?> RunAsync(string name, string code, string? language = null)
     {
-        var kernel = language is null ? _csharp : _root.ChildKernels.FirstOrDefault(k => k.KernelInfo.Aliases.Append(k.Name).Append(k.KernelInfo.LanguageName).Contains(language, StringComparer.OrdinalIgnoreCase));
+        var kernel = language is null ? _csharp : _root.ChildKernels.FirstOrDefault(k => Names(k).Contains(language, StringComparer.OrdinalIgnoreCase));
         if (kernel is null)
-            return new CellError("UnknownLanguage", $"the cell is marked as '{language}'; this host runs {string.Join(", ", _root.ChildKernels.Select(k => k.Name))}", []);
+        {
+            var known = string.Join(", ", _root.ChildKernels.Select(k => k.Name));
+            return new CellError("UnknownLanguage", $"the cell is marked as '{language}'; this host runs {known}", []);
+        }
         if (code.Trim() == "")
             return null;
         _cell = (name, code, 0);
@@ -91,6 +100,8 @@ internal sealed partial class Session
             _cancel = null;
         }
     }
+
+    private static IEnumerable<string?> Names(Kernel kernel) => [kernel.Name, kernel.KernelInfo.LanguageName, .. kernel.KernelInfo.Aliases];
 
     /// <summary>Ends the running cell, if there is one; what earlier cells declared is kept.</summary>
     public void Interrupt()
@@ -137,7 +148,8 @@ internal sealed partial class Session
 
     private static JsonObject Output(string type, DisplayEvent shown)
     {
-        var output = new JsonObject { ["output_type"] = type, ["data"] = Mends.Bundle(shown.FormattedValues, shown.Value), ["metadata"] = new JsonObject() };
+        var data = Mends.Bundle(shown.FormattedValues, shown.Value);
+        var output = new JsonObject { ["output_type"] = type, ["data"] = data, ["metadata"] = new JsonObject() };
         if (shown.ValueId is { } id)
             output["transient"] = new JsonObject { ["display_id"] = id };
         return output;
@@ -154,7 +166,8 @@ internal sealed partial class Session
             var lines = compilation.Diagnostics.Where(d => d.Severity == DiagnosticSeverity.Error).Select(d =>
             {
                 var at = d.Location.GetLineSpan().StartLinePosition;
-                return $"line {at.Line + 1 + _cell.LinesBefore}, column {at.Character + 1}: {d.Id}: {d.GetMessage()}{Mends.Advice(d.Id, d.GetMessage())}";
+                var said = d.GetMessage();
+                return $"line {at.Line + 1 + _cell.LinesBefore}, column {at.Character + 1}: {d.Id}: {said}{Mends.Advice(d.Id, said)}";
             }).ToList();
             return new CellError("CompilationError", string.Join('\n', lines), lines);
         }
@@ -172,12 +185,12 @@ internal sealed partial class Session
             e = inner;                                                                 // the cause, not its wrapping
         var trace = (e.StackTrace ?? "").Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
             .TakeWhile(line => !line.Contains("Microsoft.CodeAnalysis.Scripting"))
-            .Where(line => !line.StartsWith("at Microsoft.DotNet.Interactive", StringComparison.Ordinal) && !line.Contains("System.Runtime.CompilerServices") && !line.StartsWith("---", StringComparison.Ordinal))
+            .Where(line => !EnginePattern().IsMatch(line))
             .Select(line => InCell(line).Replace(".<<Initialize>>d__0.MoveNext()", "", StringComparison.Ordinal));
         return new CellError(e.GetType().Name, e.Message, [$"{e.GetType().FullName}: {e.Message}", .. trace]);
     }
 
-    /// <summary>A line of a trace, a cell in it by its name and its lines as the notebook has them, whatever part of it the compiler was given.</summary>
+    /// <summary>A line of a trace: a cell by its name, its lines counted as the notebook has them, whatever part the compiler was given.</summary>
     private string InCell(string line) => TracePattern().Replace(line, m =>
     {
         var (folder, name) = (Path.GetDirectoryName(m.Groups["path"].Value), Path.GetFileName(m.Groups["path"].Value));
@@ -192,6 +205,10 @@ internal sealed partial class Session
 
     [GeneratedRegex(@"^\((?<line>\d+),(?<column>\d+)\): error ", RegexOptions.Multiline)]
     private static partial Regex PlacePattern();
+
+    /// <summary>A line of a trace that is not the reader's.</summary>
+    [GeneratedRegex(@"^at Microsoft\.DotNet\.Interactive|System\.Runtime\.CompilerServices|^---")]
+    private static partial Regex EnginePattern();
 
     [GeneratedRegex(@"in (?<path>\S.*):line (?<line>\d+)$")]
     private static partial Regex TracePattern();

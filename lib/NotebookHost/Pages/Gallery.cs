@@ -221,7 +221,7 @@ internal static partial class Gallery
         var seconds = lesson.Report["cells"]!.AsArray().ToDictionary(c => (string)c!["id"]!, c => (double)c!["seconds"]!);
         var html = new StringBuilder();
         foreach (var cell in lesson.Notebook.Cells)
-            html.Append(cell.IsCode ? Code(cell, seconds.GetValueOrDefault(cell.Id)) : Links(Page.Prose(cell.Source), lesson, all));
+            html.Append(cell.IsCode ? Page.Code(cell, seconds.GetValueOrDefault(cell.Id), cell.Outputs, Highlighted) : Links(Page.Prose(cell.Source), lesson, all));
         // A script that a page needs once is one file that all pages share.
         var needed = new List<string>();
         var content = OncePattern().Replace(html.ToString(), m =>
@@ -250,19 +250,6 @@ internal static partial class Gallery
             """,
             contents.Length == 0 ? "" : $"<nav class=\"contents\" aria-label=\"on this page\"><ol>{contents}</ol></nav>",
             string.Concat(needed.Select(s => $"<script defer src=\"{root}{Assets}/{s}.js\"></script>")));
-    }
-
-    private static string Code(NotebookCell cell, double seconds)
-    {
-        var html = new StringBuilder("<div class=\"cell\">");
-        if (cell.Source.Trim() != "")
-        {
-            var first = cell.Source.Split('\n').Select(l => l.Trim()).FirstOrDefault(l => l != "") ?? "";
-            html.Append(CultureInfo.InvariantCulture, $"<details class=\"code\"><summary>code <span class=\"first\">{Page.Encode(first)}</span> <span class=\"seconds\">{seconds:0.0} s</span></summary>{Highlighted(cell.Source)}</details>");
-        }
-        foreach (var output in cell.Outputs)
-            html.Append("<div class=\"output\">").Append(Page.Reachable(Page.Output(output))).Append("</div>");
-        return html.Append("</div>\n").ToString();
     }
 
     private static string Highlighted(string code)

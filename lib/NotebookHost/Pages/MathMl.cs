@@ -10,115 +10,21 @@ namespace NotebookHost.Pages;
 /// </summary>
 internal sealed class MathMl
 {
-    private static readonly Dictionary<string, string> Letters = new()
-    {
-        ["alpha"] = "α",
-        ["beta"] = "β",
-        ["gamma"] = "γ",
-        ["delta"] = "δ",
-        ["epsilon"] = "ϵ",
-        ["varepsilon"] = "ε",
-        ["eta"] = "η",
-        ["theta"] = "θ",
-        ["kappa"] = "κ",
-        ["lambda"] = "λ",
-        ["mu"] = "μ",
-        ["nu"] = "ν",
-        ["pi"] = "π",
-        ["rho"] = "ρ",
-        ["sigma"] = "σ",
-        ["tau"] = "τ",
-        ["phi"] = "φ",
-        ["varphi"] = "φ",
-        ["chi"] = "χ",
-        ["psi"] = "ψ",
-        ["omega"] = "ω",
-        ["xi"] = "ξ",
-        ["zeta"] = "ζ",
-        ["Gamma"] = "Γ",
-        ["Delta"] = "Δ",
-        ["Theta"] = "Θ",
-        ["Lambda"] = "Λ",
-        ["Sigma"] = "Σ",
-        ["Phi"] = "Φ",
-        ["Psi"] = "Ψ",
-        ["Omega"] = "Ω",
-        ["Pi"] = "Π",
-        ["ell"] = "ℓ",
-        ["infty"] = "∞",
-        ["partial"] = "∂",
-        ["nabla"] = "∇",
-        ["emptyset"] = "∅",
-        ["hbar"] = "ℏ",
-    };
+    private static readonly Dictionary<string, string> Letters = Pairs("""
+        alpha α   beta β   gamma γ   delta δ   epsilon ϵ   varepsilon ε   eta η   theta θ   kappa κ   lambda λ   mu μ   nu ν
+        pi π   rho ρ   sigma σ   tau τ   phi φ   varphi φ   chi χ   psi ψ   omega ω   xi ξ   zeta ζ   Gamma Γ   Delta Δ
+        Theta Θ   Lambda Λ   Sigma Σ   Phi Φ   Psi Ψ   Omega Ω   Pi Π   ell ℓ   infty ∞   partial ∂   nabla ∇   emptyset ∅
+        hbar ℏ
+        """);
 
-    private static readonly Dictionary<string, string> Operators = new()
-    {
-        ["cdot"] = "·",
-        ["times"] = "×",
-        ["pm"] = "±",
-        ["mp"] = "∓",
-        ["le"] = "≤",
-        ["leq"] = "≤",
-        ["ge"] = "≥",
-        ["geq"] = "≥",
-        ["ne"] = "≠",
-        ["neq"] = "≠",
-        ["approx"] = "≈",
-        ["sim"] = "∼",
-        ["propto"] = "∝",
-        ["equiv"] = "≡",
-        ["to"] = "→",
-        ["rightarrow"] = "→",
-        ["Rightarrow"] = "⇒",
-        ["Leftrightarrow"] = "⇔",
-        ["iff"] = "⇔",
-        ["Longleftrightarrow"] = "⟺",
-        ["Longrightarrow"] = "⟹",
-        ["leftarrow"] = "←",
-        ["mapsto"] = "↦",
-        ["in"] = "∈",
-        ["notin"] = "∉",
-        ["subset"] = "⊂",
-        ["cup"] = "∪",
-        ["cap"] = "∩",
-        ["sum"] = "∑",
-        ["prod"] = "∏",
-        ["int"] = "∫",
-        ["langle"] = "⟨",
-        ["rangle"] = "⟩",
-        ["lVert"] = "‖",
-        ["rVert"] = "‖",
-        ["Vert"] = "‖",
-        ["|"] = "‖",
-        ["lvert"] = "|",
-        ["rvert"] = "|",
-        ["mid"] = "|",
-        ["odot"] = "⊙",
-        ["oplus"] = "⊕",
-        ["ll"] = "≪",
-        ["gg"] = "≫",
-        ["dots"] = "…",
-        ["ldots"] = "…",
-        ["cdots"] = "⋯",
-        ["perp"] = "⊥",
-        ["parallel"] = "∥",
-        ["{"] = "{",
-        ["}"] = "}",
-        ["angle"] = "∠",
-        ["top"] = "⊤",
-        ["ast"] = "∗",
-        ["star"] = "⋆",
-        ["circ"] = "∘",
-        ["prime"] = "′",
-        ["forall"] = "∀",
-        ["exists"] = "∃",
-        ["lfloor"] = "⌊",
-        ["rfloor"] = "⌋",
-        ["lceil"] = "⌈",
-        ["rceil"] = "⌉",
-        ["colon"] = ":",
-    };
+    private static readonly Dictionary<string, string> Operators = Pairs("""
+        cdot ·   times ×   pm ±   mp ∓   le ≤   leq ≤   ge ≥   geq ≥   ne ≠   neq ≠   approx ≈   sim ∼   propto ∝   equiv ≡
+        to →   rightarrow →   Rightarrow ⇒   Leftrightarrow ⇔   iff ⇔   Longleftrightarrow ⟺   Longrightarrow ⟹   leftarrow ←
+        mapsto ↦   in ∈   notin ∉   subset ⊂   cup ∪   cap ∩   sum ∑   prod ∏   int ∫   langle ⟨   rangle ⟩   lVert ‖   rVert ‖
+        Vert ‖   | ‖   lvert |   rvert |   mid |   odot ⊙   oplus ⊕   ll ≪   gg ≫   dots …   ldots …   cdots ⋯   perp ⊥
+        parallel ∥   { {   } }   angle ∠   top ⊤   ast ∗   star ⋆   circ ∘   prime ′   forall ∀   exists ∃   lfloor ⌊
+        rfloor ⌋   lceil ⌈   rceil ⌉   colon :
+        """);
 
     private static readonly HashSet<string> Functions = ["ln", "log", "exp", "sin", "cos", "tan", "atan", "arctan", "arccos", "arcsin", "asin", "max", "min", "argmax", "argmin", "det", "lim", "sup", "inf", "sgn", "Pr"];
     private static readonly Dictionary<string, string> Accents = new() { ["hat"] = "^", ["widehat"] = "^", ["tilde"] = "~", ["widetilde"] = "~", ["bar"] = "¯", ["overline"] = "¯", ["vec"] = "→", ["dot"] = "˙" };
@@ -126,6 +32,8 @@ internal sealed class MathMl
 
     private readonly string _tex;
     private int _at;
+
+    private static Dictionary<string, string> Pairs(string words) => words.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Chunk(2).ToDictionary(pair => pair[0], pair => pair[1]);
 
     private MathMl(string tex) => _tex = tex;
 

@@ -32,7 +32,7 @@ internal static partial class Page
             if (run.Problem is not null)
                 page.Append($"<p class=\"problem\">{Encode(run.Status)}: {Encode(run.Problem)}</p>");
             foreach (var cell in run.Notebook.Cells)
-                page.Append(Reachable(cell.IsCode ? Code(cell, run.Cells[cell.Id]) : LinksWithin(Prose(cell.Source), run, runs)));
+                page.Append(cell.IsCode ? Code(cell, run.Cells[cell.Id].Seconds, run.Cells[cell.Id].Outputs, code => $"<pre tabindex=\"0\"><code>{Encode(code)}</code></pre>") : Reachable(LinksWithin(Prose(cell.Source), run, runs)));
             page.Append("</article>\n");
         }
         return OneScriptOfAName(page.Append("</main></body></html>\n").ToString());
@@ -53,17 +53,15 @@ internal static partial class Page
         return runs.FirstOrDefault(r => r.Notebook.Path == target) is { } other ? $"href=\"#{Anchor(other)}\"" : "title=\"not in this run\"";
     });
 
-    private static string Code(NotebookCell cell, CellRun run)
+    /// <summary>A cell: its code, folded under its first line, and its outputs.</summary>
+    internal static string Code(NotebookCell cell, double seconds, IEnumerable<JsonObject> outputs, Func<string, string> code)
     {
-        var html = new StringBuilder("<section class=\"cell\">");
-        if (cell.Source.Trim() != "")
-        {
-            var first = cell.Source.Split('\n').Select(l => l.Trim()).FirstOrDefault(l => l != "") ?? "";
-            html.Append(CultureInfo.InvariantCulture, $"<details><summary>code <span class=\"first\">{Encode(first)}</span> <span class=\"seconds\">{run.Seconds:0.0} s</span></summary><pre><code>{Encode(cell.Source)}</code></pre></details>");
-        }
-        foreach (var output in run.Outputs)
-            html.Append("<div class=\"output\">").Append(Output(output)).Append("</div>");
-        return html.Append("</section>\n").ToString();
+        var html = new StringBuilder("<div class=\"cell\">");
+        if (cell.Source.Trim() is { Length: > 0 } source)
+            html.Append(CultureInfo.InvariantCulture, $"<details class=\"code\"><summary>code <span class=\"first\">{Encode(source.Split('\n')[0].Trim())}</span> <span class=\"seconds\">{seconds:0.0} s</span></summary>{code(cell.Source)}</details>");
+        foreach (var output in outputs)
+            html.Append("<div class=\"output\">").Append(Reachable(Output(output))).Append("</div>");
+        return html.Append("</div>\n").ToString();
     }
 
     /// <summary>An output as HTML, in the richest form that it has.</summary>

@@ -22,7 +22,8 @@ internal sealed class TypeFormatterSourceAttribute(Type formatterSourceType) : A
 /// <summary>Formats a <typeparamref name="T"/> as HTML, and as text where there is no HTML.</summary>
 internal sealed class HtmlFormatterSource<T> where T : IHtml
 {
-    public IEnumerable<object> CreateTypeFormatters() => [new Formatter<T>("text/html", value => value.Show()), new Formatter<T>("text/plain", value => value.ToString()!)];
+    public IEnumerable<object> CreateTypeFormatters()
+        => [new Formatter<T>("text/html", value => value.Show()), new Formatter<T>("text/plain", value => value.ToString()!)];
 }
 
 /// <summary>One type of content that a <typeparamref name="T"/> can be shown as; hosts find the two members by name.</summary>

@@ -27,7 +27,8 @@ public sealed class Table : IHtml
     {
         T[] all = [.. records];
         var columns = Columns(typeof(T) == typeof(object) && all is [{ } first, ..] ? first.GetType() : typeof(T), nameof(records));
-        return new Table([.. columns.Select(c => Words(c.Name))], [.. all.Select(record => columns.Select(c => Cell(c.GetValue(record))).ToArray())]);
+        var rows = all.Select(record => columns.Select(c => Cell(c.GetValue(record))).ToArray());
+        return new Table([.. columns.Select(c => Words(c.Name))], [.. rows]);
     }
 
     /// <summary>One record, a row for each of its public properties.</summary>
@@ -35,7 +36,8 @@ public sealed class Table : IHtml
     public static Table Of(object record)
     {
         ArgumentNullException.ThrowIfNull(record);
-        return new Table(["", ""], [.. Columns(record.GetType(), nameof(record)).Select(c => new[] { (Words(c.Name), false), Cell(c.GetValue(record)) })]);
+        var columns = Columns(record.GetType(), nameof(record));
+        return new Table(["", ""], [.. columns.Select(c => new[] { (Words(c.Name), false), Cell(c.GetValue(record)) })]);
     }
 
     /// <inheritdoc/>
@@ -46,7 +48,7 @@ public sealed class Table : IHtml
         {
             html.Append("<thead><tr>");
             for (var i = 0; i < _heads.Length; i++)
-                html.Append($"<th scope=\"col\" style=\"{Style(_rows.Length > 0 && _rows.All(row => row[i].IsNumber))}\">{WebUtility.HtmlEncode(_heads[i])}</th>");
+                html.Append(Element("th scope=\"col\"", _heads[i], _rows.Length > 0 && _rows.All(row => row[i].IsNumber)));
             html.Append("</tr></thead>");
         }
         html.Append("<tbody>");
@@ -54,12 +56,13 @@ public sealed class Table : IHtml
         {
             html.Append("<tr>");
             foreach (var (i, (text, isNumber)) in row.Index())
-                html.Append(i == 0 && _heads[0] == "" ? $"<th scope=\"row\" style=\"{Style(false)}\">{WebUtility.HtmlEncode(text)}</th>" : $"<td style=\"{Style(isNumber)}\">{WebUtility.HtmlEncode(text)}</td>");
+                html.Append(Element(i == 0 && _heads[0] == "" ? "th scope=\"row\"" : "td", text, isNumber));
             html.Append("</tr>");
         }
         return html.Append("</tbody></table>").ToString();
 
-        static string Style(bool number) => $"text-align:{(number ? "right" : "left")};padding:2px 10px;border-bottom:1px solid #8884";
+        static string Element(string tag, string text, bool isNumber) => $"<{tag} style=\"text-align:{(isNumber ? "right" : "left")};"
+            + $"padding:2px 10px;border-bottom:1px solid #8884\">{WebUtility.HtmlEncode(text)}</{tag[..2]}>";
     }
 
     /// <summary>The table as text, its columns under each other.</summary>
@@ -74,8 +77,9 @@ public sealed class Table : IHtml
 
     private static PropertyInfo[] Columns(Type type, string name)
     {
-        var columns = type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(p => p.GetIndexParameters().Length == 0 && p.CanRead).ToArray();
-        return columns.Length > 0 ? columns : throw new ArgumentException($"{name} of type {type.Name} have no property to make a column of", name);
+        var properties = type.GetProperties(BindingFlags.Public | BindingFlags.Instance);
+        var columns = properties.Where(p => p.GetIndexParameters().Length == 0 && p.CanRead).ToArray();
+        return columns.Length > 0 ? columns : throw new ArgumentException($"{name} of type {type.Name}: there is no property to show", name);
     }
 
     /// <summary>A property's name as words: LostAt93 is "Lost at 93", KLAtEnd "KL at end".</summary>
@@ -85,8 +89,9 @@ public sealed class Table : IHtml
         for (var i = 1; i < name.Length; i++)
         {
             var (before, smallFollows) = (name[i - 1], i + 1 < name.Length && char.IsLower(name[i + 1]));
-            var starts = char.IsLower(before) ? char.IsUpper(name[i]) || char.IsDigit(name[i]) : char.IsUpper(before) && char.IsUpper(name[i]) && smallFollows;
-            words.Append(starts ? " " : "").Append(starts && (smallFollows || i + 1 == name.Length) ? char.ToLowerInvariant(name[i]) : name[i]);
+            var starts = char.IsLower(before) ? !char.IsLower(name[i]) : char.IsUpper(before) && char.IsUpper(name[i]) && smallFollows;
+            var small = starts && (smallFollows || i + 1 == name.Length);
+            words.Append(starts ? " " : "").Append(small ? char.ToLowerInvariant(name[i]) : name[i]);
         }
         return words.ToString();
     }
@@ -96,11 +101,13 @@ public sealed class Table : IHtml
         null => ("—", false),
         string text => (text, false),
         double or float => (((IFormattable)value).ToString("G5", CultureInfo.InvariantCulture), true),
-        sbyte or byte or short or ushort or int or uint or long or ulong or decimal => (((IFormattable)value).ToString(null, CultureInfo.InvariantCulture), true),
+        sbyte or byte or short or ushort or int or uint or long or ulong or decimal
+            => (((IFormattable)value).ToString(null, CultureInfo.InvariantCulture), true),
         IFormattable other => (other.ToString(null, CultureInfo.InvariantCulture), false),
         IEnumerable items => (Joined([.. items.Cast<object?>().Take(MostItems + 1)]), false),
         _ => (value.ToString() ?? "", false),
     };
 
-    private static string Joined(List<object?> items) => string.Join(", ", items.Take(MostItems).Select(i => Cell(i).Text)) + (items.Count > MostItems ? ", …" : "");
+    private static string Joined(List<object?> items)
+        => string.Join(", ", items.Take(MostItems).Select(i => Cell(i).Text)) + (items.Count > MostItems ? ", …" : "");
 }

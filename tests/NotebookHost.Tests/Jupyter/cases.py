@@ -30,10 +30,10 @@ def check(name, holds, told=""):
     print(("ok " if holds else "FAILED ") + name + ("" if holds else f": {told}"), flush=True)
 
 
-run("var kept = 41;")
+run("var kept = 41; class Native { [System.Runtime.InteropServices.DllImport(\"libc\")] public static extern int usleep(uint us); }")
 for name, code in [("a busy loop", "var n = 0L; while (true) { n++; }"), ("a sleep", "System.Threading.Thread.Sleep(600000);"), ("an await", "await Task.Delay(600000);"),
                    ("a loop after an await", "await Task.Delay(10); var m = 0L; while (true) { m++; }"), ("a wait for a task", "Task.Delay(600000).Wait();"),
-                   ("a loop that catches", "while (true) { try { System.Threading.Thread.Sleep(100); } catch (ArgumentException) { } }")]:
+                   ("a native call that returns", "while (true) Native.usleep(200000);"), ("a loop that catches", "while (true) { try { System.Threading.Thread.Sleep(100); } catch (ArgumentException) { } }")]:
     interrupted = []
     timer = threading.Timer(1.0, lambda: (interrupted.append(time.time()), manager.interrupt_kernel()))
     timer.start()
