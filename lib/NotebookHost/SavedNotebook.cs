@@ -59,14 +59,17 @@ internal static partial class SavedNotebook
 
     private static string? Html(JsonObject output) => output["data"]?["text/html"] is { } html ? NotebookFile.Text(html) : null;
 
-    /// <summary>An output as it is saved: no script.</summary>
+    /// <summary>An output as it is saved: no script, and nothing that only a host reads.</summary>
     private static JsonObject Still(JsonObject output, Picture? picture)
     {
-        if (Html(output)?.Contains("<script", StringComparison.Ordinal) != true)
+        if (output["data"] is not JsonObject data)
             return output;
         output = (JsonObject)output.DeepClone();
-        var data = (JsonObject)output["data"]!;
-        data.Remove("text/html");
+        data = (JsonObject)output["data"]!;
+        foreach (var type in data.Select(d => d.Key).Where(type => type.StartsWith("application/vnd.notebook.", StringComparison.Ordinal)).ToList())
+            data.Remove(type);
+        if (Html(output)?.Contains("<script", StringComparison.Ordinal) == true)
+            data.Remove("text/html");
         if (picture is not null)
             data[picture.MimeType] = picture.Data;
         return output;
