@@ -58,7 +58,11 @@ internal static partial class Page
     {
         var html = new StringBuilder("<div class=\"cell\">");
         if (cell.Source.Trim() is { Length: > 0 } source)
-            html.Append(CultureInfo.InvariantCulture, $"<details class=\"code\"><summary>code <span class=\"first\">{Encode(source.Split('\n')[0].Trim())}</span> <span class=\"seconds\">{seconds:0.0} s</span></summary>{code(cell.Source)}</details>");
+        {
+            var first = source.Split('\n').FirstOrDefault(line => !line.StartsWith("//", StringComparison.Ordinal)) ?? source;
+            html.Append(CultureInfo.InvariantCulture, $"<details class=\"code\"><summary>code <span class=\"first\">{Encode(first.Trim())}</span> ")
+                .Append(CultureInfo.InvariantCulture, $"<span class=\"seconds\">{seconds:0.0} s</span></summary>{code(cell.Source)}</details>");
+        }
         foreach (var output in outputs)
             html.Append("<div class=\"output\">").Append(Reachable(Output(output))).Append("</div>");
         return html.Append("</div>\n").ToString();

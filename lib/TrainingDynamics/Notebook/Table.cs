@@ -8,7 +8,7 @@ namespace TrainingDynamics.Notebook;
 
 /// <summary>
 /// Results as a table: the same in every notebook host, whatever it makes of the values themselves. Numbers have five significant
-/// digits and stand right; a sequence's values stand side by side.
+/// digits and stand right in their column; a sequence's values stand side by side.
 /// </summary>
 [TypeFormatterSource(typeof(HtmlFormatterSource<Table>), PreferredMimeTypes = ["text/html", "text/plain"])]
 public sealed class Table : IHtml
@@ -37,7 +37,7 @@ public sealed class Table : IHtml
     {
         ArgumentNullException.ThrowIfNull(record);
         var columns = Columns(record.GetType(), nameof(record));
-        return new Table(["", ""], [.. columns.Select(c => new[] { (Words(c.Name), false), Cell(c.GetValue(record)) })]);
+        return new Table(["", ""], [.. columns.Select(c => new[] { (Words(c.Name), false), (Cell(c.GetValue(record)).Text, false) })]);
     }
 
     /// <inheritdoc/>
