@@ -81,7 +81,7 @@ internal static partial class Doctor
     }
 
     private static IEnumerable<string> Referenced(string notebooks) => !Directory.Exists(notebooks) ? [] :
-        Directory.EnumerateFiles(notebooks, "*.ipynb", SearchOption.AllDirectories).SelectMany(file =>
+        Runner.NotebooksIn(notebooks).SelectMany(file =>
         {
             try
             {

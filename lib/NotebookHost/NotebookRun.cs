@@ -242,10 +242,10 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
             Problem = $"interrupted after {CellsDone} of {Cells.Count} cells";
             Close(open, "interrupted", "Interrupted", "the run was interrupted in this cell");
         }
-        else if (Cells.Values.FirstOrDefault(c => c.Status == "failed") is { } failed)
+        else if (Cells.FirstOrDefault(c => c.Value.Status == "failed") is { Value: { } failed, Key: var id })
         {
             Status = "failed";
-            Problem = $"{failed.Error!.Value.Type}: {failed.Error!.Value.Message}";
+            Problem = $"cell {id}: {failed.Error!.Value.Type}: {failed.Error!.Value.Message}";
         }
         else if (!done || Cells.Values.Any(c => c.Status != "passed"))
         {

@@ -32,12 +32,12 @@ var doctor = new Command("doctor", "Try all that a run needs and say what is mis
 var worker = new Command("worker") { new Argument<string>("notebook"), new Argument<string>("mark") };
 var library = new Command("library-doctor") { new Argument<string>("dll") };
 worker.Hidden = library.Hidden = true;
-var start = new Command("start", "Run as a kernel; Jupyter does this.") { new Argument<string>("connection-file") };
-var install = new Command("install", "Register with Jupyter, as .net-csharp where no .NET Interactive is.");
+var start = new Command("start", "Run as a kernel; Jupyter does this.") { new Argument<string>("connection-file") { Description = "What Jupyter wrote of its ports and its key." } };
+var install = new Command("install", "Register the kernel with Jupyter: as .net-csharp, or as notebook-host-csharp where .NET Interactive's own has that name.");
 var uninstall = new Command("uninstall", "Take the registration back.");
 var kernel = new Command("kernel", "A Jupyter kernel for the same notebooks.") { install, uninstall, start };
 
-var root = new RootCommand("Runs C# notebooks. Exit status: 0 all cells and claims held; 1 one did not; 2 bad usage, or a path that is no notebook; 130 interrupted.")
+var root = new RootCommand("Runs C# notebooks on .NET Interactive's kernel. In the collection: dotnet run --project lib/NotebookHost -- [command]. Exit status: 0 all cells and claims held; 1 one did not; 2 bad usage, or a path that is no notebook; 130 interrupted.")
 {
     paths, jobs, output, timeout, failFast, filter, inPlace, run, gallery, strip, saved, doctor, kernel, worker, library,
 };

@@ -171,7 +171,7 @@ internal static class Runner
         var wanted = files.Select(f => (f.Path, f.Named, Name: Path.GetRelativePath(root, f.Path).Replace('\\', '/')))
             .Where(f => options.Filter is null || f.Name.Contains(options.Filter, StringComparison.OrdinalIgnoreCase)).ToList();
         if (wanted.Count == 0)
-            throw new NotebookFileException($"no notebook's path contains '{options.Filter}'; there are {string.Join(", ", files.Select(f => f.Path))}");
+            throw new NotebookFileException($"no notebook's path contains '{options.Filter}'; there are {string.Join(", ", files.Select(f => Path.GetRelativePath(root, f.Path)))}");
         var (runs, allRead) = (new List<NotebookRun>(), true);
         foreach (var (path, named, name) in wanted)
         {
@@ -193,7 +193,7 @@ internal static class Runner
     }
 
     /// <summary>All notebooks below a folder but those of a build and of our own output; no folder is entered by a link, which may lead back.</summary>
-    private static IEnumerable<string> NotebooksIn(string folder, string output)
+    internal static IEnumerable<string> NotebooksIn(string folder, string output = "")
     {
         foreach (var file in Directory.EnumerateFiles(folder, "*.ipynb"))
             yield return file;

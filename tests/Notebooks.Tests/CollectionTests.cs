@@ -116,14 +116,17 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
     public async Task TheToolItselfGivesTheSameClaimsAsVsCodeDrivesIt()
     {
         await RealTool.RequireAsync();
+        var bars = new Dictionary<string, string?>();
         foreach (var path in Some)
         {
             await using var tool = new RealTool(Path.GetDirectoryName(Path.Combine(Host.Root, path))!);
-            var (claims, bars) = (new List<JsonNode?>(), new Dictionary<string, string?>());
+            var claims = new List<JsonNode?>();
             foreach (var cell in NotebookHost.NotebookFile.Read(Path.Combine(Host.Root, path)).Cells.Where(c => c.IsCode))
             {
                 var events = await tool.RunAsync(cell.Source);
                 Assert.True(events[^1].Type == "CommandSucceeded", $"{path}, {cell.Id}: {events[^1].Event["message"]}");
+                // The tool shows a compiler's warnings in red: there are none.
+                Assert.All(events.Where(e => e.Type == "DiagnosticsProduced"), e => Assert.Equal("[]", e.Event["formattedDiagnostics"]!.ToJsonString()));
                 foreach (var shown in events.SelectMany(e => e.Shown))
                 {
                     if (shown.MimeType == "application/vnd.notebook.claims+json")
@@ -133,10 +136,11 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
                 }
             }
             AssertSame(path, claims);
-            // A bar of a long run moved in its own place, to its end.
-            Assert.All(bars.Values, bar => Assert.Matches(@"^[\d,]+ steps in [\d.]+ s$", bar));
             Assert.Equal("127.0.0.1 only", await tool.ListensAsync());
         }
+        // The bars of long runs moved each in its own place, to its end.
+        Assert.NotEmpty(bars);
+        Assert.All(bars.Values, bar => Assert.Matches(@"^[\d,]+ steps in [\d.]+ s$", bar));
     }
 
     private async Task AssertSameThroughJupyter(string data, IReadOnlyList<string> files)
@@ -147,8 +151,8 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
         var through = JsonNode.Parse(File.ReadAllText(file))!;
         foreach (var path in files)
             AssertSame(path, through["claims"]![Path.Combine(Host.Root, path)]!.AsArray());
-        // A long run's bar was updated in place, to its end.
-        Assert.NotEmpty(through["progress"]!.AsArray());
+        // A long run's bar was updated in place, to its end; with several notebooks there is one.
+        Assert.True(files.Count == 1 || through["progress"]!.AsArray().Count > 0);
         Assert.All(through["progress"]!.AsArray(), bar => Assert.Matches(@"^[\d,]+ steps in [\d.]+ s$", (string?)bar));
     }
 

@@ -163,7 +163,10 @@ internal sealed partial class Session
             return Interrupted(said);
         if (failed.Exception is CodeSubmissionCompilationErrorException { InnerException: CompilationErrorException compilation })
         {
-            var lines = compilation.Diagnostics.Where(d => d.Severity == DiagnosticSeverity.Error).Select(d =>
+            var errors = compilation.Diagnostics.Where(d => d.Severity == DiagnosticSeverity.Error).ToList();
+            // Where a library is missing, all that does not know it is no news.
+            var causes = errors.Where(d => d.Id == "CS0006").ToList();
+            var lines = (causes.Count > 0 ? causes : errors).Select(d =>
             {
                 var at = d.Location.GetLineSpan().StartLinePosition;
                 var said = d.GetMessage();

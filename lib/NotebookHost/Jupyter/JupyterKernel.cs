@@ -251,6 +251,9 @@ internal sealed class JupyterKernel : IDisposable
             if (_stored)
                 _history[^1] = _history[^1] with { Result = (string?)content["data"]?["text/plain"] };
         }
+        // Red, as the clients show other languages' errors.
+        if (type == "error" && content["traceback"] is JsonArray { Count: > 0 } trace)
+            trace[0] = $"\u001b[31m{(string?)trace[0]}\u001b[0m";
         Publish(type, _running, content);
     }
 
