@@ -11,13 +11,10 @@ namespace NotebookHost;
 
 /// <summary>
 /// Tries what a run needs and says, line by line, what is ok and what to do. What a library needs, the library knows:
-/// a public static class Doctor with a method Checks, in any DLL that the notebooks reference, is asked in a process of its own.
+/// a public static class Doctor with a method Checks, in any DLL that the notebooks reference, is asked.
 /// </summary>
 internal static partial class Doctor
 {
-    /// <summary>Starts a line of the child's that is meant for its parent.</summary>
-    private const string Mark = "\u001e";
-
     public static async Task<int> Examine(string notebooks)
     {
         var failed = 0;
@@ -36,17 +33,9 @@ internal static partial class Doctor
             Say("library", false, "no notebook that references one is here: run doctor in the collection's folder");
         foreach (var library in libraries)
         {
-            if (!File.Exists(library))
-            {
-                Say("library", false, $"{library} is not built: dotnet build lib/{Path.GetFileNameWithoutExtension(library)}");
-                continue;
-            }
-            var (ok, said) = await Run(DotNet.Command, [.. DotNet.Arguments(false, "library-doctor", library)]);
-            var lines = said.Split('\n').Where(l => l.StartsWith(Mark, StringComparison.Ordinal)).Select(l => JsonNode.Parse(l[Mark.Length..])!).ToList();
-            foreach (var line in lines)
-                Say((string)line["name"]!, (bool)line["ok"]!, (string)line["message"]!);
-            if (!ok || lines.Count == 0)
-                Say(Path.GetFileName(library), false, $"its process ended early: {said.Trim()}");
+            foreach (var (name, ok, message) in File.Exists(library) ? Ask(library)
+                : [("library", false, $"{library} is not built: dotnet build lib/{Path.GetFileNameWithoutExtension(library)}")])
+                Say(name, ok, message);
         }
         Say("cultures", true, DotNet.Cultures ? "cells have the reader's" : DotNet.NoCultures);
         var built = Path.Combine(Directory.GetCurrentDirectory(), "artifacts");
@@ -55,29 +44,23 @@ internal static partial class Doctor
         return failed == 0 ? Runner.Passed : Runner.Failed;
     }
 
-    /// <summary>In a child process: loads a library and sends what its Doctor says.</summary>
-    public static int AskLibrary(string path)
+    /// <summary>What a library's own Doctor says, if it has one.</summary>
+    private static List<(string Name, bool Ok, string Message)> Ask(string library)
     {
-        var folder = Path.GetDirectoryName(path)!;
-        AssemblyLoadContext.Default.Resolving += (context, name) => Path.Combine(folder, name.Name + ".dll") is var file && File.Exists(file) ? context.LoadFromAssemblyPath(file) : null;
-        var doctor = AssemblyLoadContext.Default.LoadFromAssemblyPath(path).GetExportedTypes().FirstOrDefault(t => t.Name == "Doctor" && t.GetMethod("Checks") is not null);
-        if (doctor is null)
-            return 0;
+        var folder = Path.GetDirectoryName(library)!;
+        AssemblyLoadContext.Default.Resolving += (context, name)
+            => Path.Combine(folder, name.Name + ".dll") is var file && File.Exists(file) ? context.LoadFromAssemblyPath(file) : null;
         try
         {
-            foreach (ITuple check in ((IEnumerable)doctor.GetMethod("Checks", BindingFlags.Public | BindingFlags.Static)!.Invoke(null, null)!).Cast<ITuple>())
-                Send((string)check[0]!, (bool)check[1]!, (string)check[2]!);
+            var types = AssemblyLoadContext.Default.LoadFromAssemblyPath(library).GetExportedTypes();
+            var checks = types.FirstOrDefault(t => t.Name == "Doctor")?.GetMethod("Checks", BindingFlags.Public | BindingFlags.Static);
+            var said = ((IEnumerable?)checks?.Invoke(null, null))?.Cast<ITuple>() ?? [];
+            return [.. said.Select(check => ((string)check[0]!, (bool)check[1]!, (string)check[2]!))];
         }
         catch (Exception e)
         {
-            while (e.InnerException is { } inner)
-                e = inner;
-            Send(Path.GetFileName(path), false, e.Message);
+            return [(Path.GetFileName(library), false, e.GetBaseException().Message)];
         }
-        return 0;
-
-        static void Send(string name, bool ok, string message)
-            => Console.WriteLine(Mark + new JsonObject { ["name"] = name, ["ok"] = ok, ["message"] = message }.ToJsonString());
     }
 
     private static IEnumerable<string> Referenced(string notebooks) => !Directory.Exists(notebooks) ? [] :

@@ -1,4 +1,6 @@
 using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace NotebookHost;
 
@@ -19,10 +21,23 @@ internal static class Files
         {
             return Strict.GetString(bytes.StartsWith(Encoding.UTF8.Preamble) ? bytes[3..] : bytes);
         }
-        catch (DecoderFallbackException)
+        catch (DecoderFallbackException e)
         {
-            var at = ValidBytes(bytes);
+            var at = e.Index + (bytes.StartsWith(Encoding.UTF8.Preamble) ? 3 : 0);
             throw new InvalidDataException($"byte 0x{bytes[at]:X2} at {at} (line {bytes[..at].Count((byte)'\n') + 1}) is not UTF-8");
+        }
+    }
+
+    /// <summary>JSON of any depth that is written here; null for what is none.</summary>
+    public static JsonNode? Json(string text)
+    {
+        try
+        {
+            return JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { MaxDepth = 1000 });
+        }
+        catch (JsonException)
+        {
+            return null;
         }
     }
 
@@ -31,7 +46,7 @@ internal static class Files
     {
         var target = Target(path);
         Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-        var draft = target + ".part";
+        var draft = $"{target}.{Guid.NewGuid():N}.part";
         try
         {
             File.WriteAllText(draft, text);
@@ -69,14 +84,6 @@ internal static class Files
     }
 
     private static string Target(string path) => (File.Exists(path) ? new FileInfo(path).ResolveLinkTarget(returnFinalTarget: true)?.FullName : null) ?? Path.GetFullPath(path);
-
-    private static int ValidBytes(ReadOnlySpan<byte> bytes)
-    {
-        var at = 0;
-        while (Rune.DecodeFromUtf8(bytes[at..], out _, out var used) == System.Buffers.OperationStatus.Done)
-            at += used;
-        return at;
-    }
 }
 
 /// <summary>The console of a program that may outlive it: where nobody can be written to any more, nothing is written, and work goes on.</summary>
@@ -84,15 +91,13 @@ internal sealed class PatientWriter(TextWriter inner) : TextWriter
 {
     public override Encoding Encoding => inner.Encoding;
 
-    public override void Write(char value) => Try(() => inner.Write(value));
+    public override void Write(char value) => Write(value.ToString());
 
-    public override void Write(string? value) => Try(() => inner.Write(value));
-
-    private static void Try(Action write)
+    public override void Write(string? value)
     {
         try
         {
-            write();
+            inner.Write(value);
         }
         catch (Exception e) when (Files.IsAboutFiles(e) || e is ObjectDisposedException)
         {

@@ -24,6 +24,7 @@ internal sealed class NotebookFile
     private static readonly JsonSerializerOptions Indented = new()
     {
         WriteIndented = true,
+        MaxDepth = 1000,
         IndentSize = 1,
         NewLine = "\n",
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
@@ -59,7 +60,7 @@ internal sealed class NotebookFile
         JsonObject root;
         try
         {
-            root = JsonNode.Parse(Files.ReadText(path)) as JsonObject ?? throw new NotebookFileException($"{path} is no notebook: the JSON in it is no object");
+            root = JsonNode.Parse(Files.ReadText(path), documentOptions: new JsonDocumentOptions { MaxDepth = 1000 }) as JsonObject ?? throw new NotebookFileException($"{path} is no notebook: the JSON in it is no object");
         }
         catch (FileNotFoundException)
         {
@@ -79,6 +80,7 @@ internal sealed class NotebookFile
         var language = (string?)kernel?["language"] ?? (string?)metadata?["language_info"]?["name"] ?? "C#";
         if (!new[] { "C#", "csharp", "polyglot-notebook" }.Contains(language, StringComparer.OrdinalIgnoreCase))
             throw new OtherLanguageException($"{path} is a notebook in {language} (kernel '{(string?)kernel?["name"]}'); this host runs C#");
+        root.ToJsonString(Indented);                                                           // what could not be written again is no text
         if (root["cells"] is not JsonArray cells)
             throw new NotebookFileException($"{path} is no notebook: it has no list of cells");
         if (cells.Index().Where(c => c.Item is not JsonObject).Select(c => c.Index + 1).FirstOrDefault() is > 0 and var odd)
@@ -86,21 +88,27 @@ internal sealed class NotebookFile
         var usual = (string?)metadata?["polyglot_notebook"]?["kernelInfo"]?["defaultKernelName"];
         var ids = new HashSet<string>();
         return new NotebookFile(path, root, [.. cells.Select((cell, i) => new NotebookCell(
-            Unused(ids, (string?)cell!["id"] ?? $"cell-{i + 1}"),
-            (string?)cell["cell_type"] == "code",
-            Text(cell["source"]),
-            Language(cell["metadata"]) ?? usual,
-            (cell["metadata"]?["tags"] as JsonArray ?? []).Any(tag => (string?)tag == "raises-exception"),
+            Unused(ids, String(cell!["id"], i, "id") ?? $"cell-{i + 1}"),
+            String(cell["cell_type"], i, "cell_type") is "code" or "markdown" or "raw" ? (string?)cell["cell_type"] == "code" : throw Odd(cell["cell_type"], i, "cell_type"),
+            cell["source"] is JsonArray lines ? string.Concat(lines.Select(line => String(line, i, "source"))) : String(cell["source"], i, "source") ?? throw Odd(null, i, "source"),
+            Language(cell["metadata"] as JsonObject, i) ?? usual,
+            ((cell["metadata"] as JsonObject)?["tags"] as JsonArray ?? []).Any(tag => tag is JsonValue v && v.TryGetValue<string>(out var text) && text == "raises-exception"),
             [.. (cell["outputs"] as JsonArray ?? []).OfType<JsonObject>()]))]);
     }
 
     /// <summary>What a cell is marked with: by .NET Interactive in one of two ways, or by VS Code.</summary>
-    private static string? Language(JsonNode? metadata)
+    private static string? Language(JsonObject? metadata, int cell)
     {
-        var marked = (string?)metadata?["polyglot_notebook"]?["kernelName"] ?? (string?)metadata?["dotnet_interactive"]?["language"]
-            ?? ((string?)metadata?["vscode"]?["languageId"])?.Replace("dotnet-interactive.", "", StringComparison.Ordinal);
+        string? Marked(string by, string name) => String((metadata?[by] as JsonObject)?[name], cell, $"metadata.{by}.{name}");
+        var marked = Marked("polyglot_notebook", "kernelName") ?? Marked("dotnet_interactive", "language")
+            ?? Marked("vscode", "languageId")?.Replace("dotnet-interactive.", "", StringComparison.Ordinal);
         return marked is "polyglot-notebook" ? null : marked;                             // VS Code's word for "see the other mark"
     }
+
+    private static string? String(JsonNode? node, int cell, string what)
+        => node is null ? null : node is JsonValue value && value.TryGetValue<string>(out var text) ? text : throw Odd(node, cell, what);
+
+    private static InvalidOperationException Odd(JsonNode? node, int cell, string what) => new($"cell {cell + 1} has {what} {node?.ToJsonString() ?? "null"}");
 
     /// <summary>The id, or with a suffix where it is taken: nbformat before 4.5 has no ids, and they may repeat by mistake.</summary>
     private static string Unused(HashSet<string> taken, string id)
@@ -134,6 +142,7 @@ internal sealed class NotebookFile
     {
         var root = (JsonObject)_root.DeepClone();
         root["nbformat_minor"] = 5;
+        root["metadata"] ??= new JsonObject();
         var count = 0;
         foreach (var (cell, known) in root["cells"]!.AsArray().Zip(Cells))
         {

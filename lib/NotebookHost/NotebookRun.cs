@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using NotebookHost.Pages;
 
@@ -28,6 +29,8 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
     private readonly Stopwatch _clock = new();
     private readonly string _mark = Guid.NewGuid().ToString("N");
     private CellRun? _current;
+    private bool _garbled;
+    private int _room = 1_000_000;
 
     public NotebookFile Notebook { get; } = notebook;
 
@@ -54,10 +57,12 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
     public string? Problem { get; private set; }
 
     /// <summary>The claims that outputs carry, each name once, the last one counting.</summary>
-    public IEnumerable<JsonObject> Claims => Cells.Values.SelectMany(c => c.Outputs)
-        .SelectMany(o => o["data"]?["application/vnd.notebook.claims+json"] as JsonArray ?? []).OfType<JsonObject>()
-        .Where(c => c["name"] is JsonValue name && name.TryGetValue<string>(out _))
-        .Reverse().DistinctBy(c => (string?)c["name"]).Reverse();
+    public IEnumerable<JsonObject> Claims => Claimed.OfType<JsonArray>().SelectMany(list => list).OfType<JsonObject>()
+        .Where(IsClaim).Reverse().DistinctBy(c => (string?)c["name"]).Reverse();
+
+    private IEnumerable<JsonNode> Claimed => Cells.Values.SelectMany(c => c.Outputs).Select(o => o["data"]?["application/vnd.notebook.claims+json"]).OfType<JsonNode>();
+
+    private static bool IsClaim(JsonNode? claim) => claim is JsonObject && claim["name"] is JsonValue name && name.TryGetValue<string>(out _);
 
     /// <summary>Whether a claim says that it holds.</summary>
     public static bool Holds(JsonObject claim) => claim["holds"] is JsonValue value && value.TryGetValue<bool>(out var holds) && holds;
@@ -72,6 +77,9 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
     {
         _clock.Start();
         using var child = Start(threads, plain);
+        var cells = Notebook.Cells.Where(c => c.IsCode).Select(c => new WorkerCell(c.Id, c.Source, c.Language, c.MayFail));
+        await child.StandardInput.WriteLineAsync(JsonSerializer.Serialize(cells));
+        await child.StandardInput.FlushAsync(CancellationToken.None);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var end = ended.Token.Register(() => Kill(child));
         var timedOut = false;
@@ -86,14 +94,26 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
             }
         }, CancellationToken.None);
         var done = false;
-        while (await child.StandardOutput.ReadLineAsync(CancellationToken.None) is { } line)
+        // Who inherits the pipe may hold it for ever: what comes later than a moment after the process' end is not waited for.
+        var over = child.WaitForExitAsync(CancellationToken.None).ContinueWith(_ => Thread.Sleep(Grace), TaskScheduler.Default);
+        async Task<string?> Next()
+        {
+            var read = child.StandardOutput.ReadLineAsync(CancellationToken.None).AsTask();
+            return await Task.WhenAny(read, over) == read || read.IsCompleted ? await read : null;
+        }
+        while (await Next() is { } line)
         {
             // Native code prints without line ends of ours, so a message may start in the middle of a line.
             var at = line.IndexOf(_mark, StringComparison.Ordinal);
             if (at != 0)
-                AddStream("stdout", (at < 0 ? line : line[..at]) + "\n");
-            if (at < 0 || Parse(line[(at + _mark.Length)..]) is not { } message)
+                AddPrinted((at < 0 ? line : line[..at]) + "\n");
+            if (at < 0)
                 continue;
+            if (Files.Json(line[(at + _mark.Length)..]) is not JsonObject message)
+            {
+                _garbled = true;                                                       // half-written by a child that was killed, or beyond us
+                continue;
+            }
             switch ((string?)message["event"])
             {
                 case "started":
@@ -107,7 +127,8 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
                     // How far a cell is concerns who waits for it; no file keeps it.
                     if (output["data"]?["application/vnd.notebook.progress+json"] is JsonObject progress)
                     {
-                        Progress = ((double?)progress["fraction"] ?? 0, (string?)progress["text"] ?? "");
+                        if (progress["fraction"] is JsonValue f && f.TryGetValue<double>(out var fraction) && progress["text"] is JsonValue t && t.TryGetValue<string>(out var text))
+                            Progress = (fraction, text);
                         break;
                     }
                     AddOutput(output);
@@ -124,27 +145,14 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
             if (done || _current?.Status == "failed")
                 break;                                                                 // what the notebook left running is not waited for
         }
+        watch.Change(Timeout.Infinite, Timeout.Infinite);
         if (!child.WaitForExit(done || _current?.Status == "failed" ? Grace : Timeout.InfiniteTimeSpan))
             Kill(child);
         await child.WaitForExitAsync(CancellationToken.None).WaitAsync(Grace, CancellationToken.None).ContinueWith(_ => { }, CancellationToken.None);
         await Task.WhenAny(errors, Task.Delay(Grace, CancellationToken.None));
-        watch.Change(Timeout.Infinite, Timeout.Infinite);
         _clock.Stop();
         Judge(done, timedOut, cancellation.IsCancellationRequested, cellTimeout, child.HasExited ? child.ExitCode : -1, [.. complaints]);
         changed();
-    }
-
-    /// <summary>A message, or null for what a child that was killed left half-written.</summary>
-    private static JsonObject? Parse(string line)
-    {
-        try
-        {
-            return JsonNode.Parse(line) as JsonObject;
-        }
-        catch (System.Text.Json.JsonException)
-        {
-            return null;
-        }
     }
 
     /// <summary>What an exception outside the cells makes of the run: the others go on.</summary>
@@ -160,7 +168,7 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
         start.StandardOutputEncoding = Encoding.UTF8;
         foreach (var variable in new[] { "OMP_NUM_THREADS", "MKL_NUM_THREADS" })
             start.Environment.TryAdd(variable, threads.ToString(System.Globalization.CultureInfo.InvariantCulture));     // the user's own setting stays
-        start.Environment.TryAdd(Engine.GarbageCollection.Variable, Engine.GarbageCollection.Budget);
+        start.Environment.TryAdd(DotNet.CollectionVariable, DotNet.CollectionBudget);
         if (plain)
             start.Environment["LC_ALL"] = "C.UTF-8";
         return Process.Start(start)!;
@@ -178,7 +186,16 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
         }
     }
 
-    private void AddStream(string name, string text) => AddOutput(new JsonObject { ["output_type"] = "stream", ["name"] = name, ["text"] = text });
+    /// <summary>What was printed past the console, by native code or another program.</summary>
+    private void AddPrinted(string text)
+    {
+        text = text.Length <= _room ? text : text[.._room] + (_room > 0 ? "\n… (the rest is left out)\n" : "");
+        _room = Math.Max(0, _room - text.Length);
+        if (text != "")
+            AddOutput(new JsonObject { ["output_type"] = "stream", ["name"] = "stdout", ["text"] = text });
+    }
+
+    private static bool IsStream(JsonObject output) => (string?)output["output_type"] == "stream";
 
     private void AddOutput(JsonObject output)
     {
@@ -189,28 +206,24 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
         {
             var id = (string?)output["transient"]!["display_id"];
             foreach (var shown in Cells.Values.SelectMany(c => c.Outputs).Where(o => (string?)o["transient"]?["display_id"] == id))
-                shown["data"] = KeepScript(shown["data"]!, (JsonObject)output["data"]!.DeepClone());
+            {
+                // A script that comes once a session must not go with the output that brought it.
+                var (scripts, data) = (Page.OnceScripts(NotebookFile.Text(shown["data"]!["text/html"])), output["data"]!.DeepClone());
+                if (scripts != "")
+                    data["text/html"] = scripts + NotebookFile.Text(data["text/html"]);
+                shown["data"] = data;
+            }
         }
-        else if ((string?)output["output_type"] == "stream" && outputs is [.., var last] && (string?)last["output_type"] == "stream" && (string?)last["name"] == (string?)output["name"])
+        else if (IsStream(output) && outputs is [.., var last] && IsStream(last) && (string?)last["name"] == (string?)output["name"])
         {
             ((JsonArray)last["text"]!).Add((string?)output["text"]);                   // nbformat takes a list of pieces
-        }
-        else if ((string?)output["output_type"] == "stream")
-        {
-            outputs.Add(new JsonObject { ["output_type"] = "stream", ["name"] = (string?)output["name"], ["text"] = new JsonArray((string?)output["text"]) });
         }
         else
         {
             outputs.Add((JsonObject)output.DeepClone());
+            if (IsStream(output))
+                outputs[^1]["text"] = new JsonArray((string?)output["text"]);
         }
-    }
-
-    /// <summary>A script that comes once a session must not go with the output that brought it.</summary>
-    private static JsonObject KeepScript(JsonNode old, JsonObject data)
-    {
-        if (Page.OnceScripts(NotebookFile.Text(old["text/html"])) is { Length: > 0 } scripts)
-            data["text/html"] = scripts + NotebookFile.Text(data["text/html"]);
-        return data;
     }
 
     private void Finish(JsonObject message)
@@ -219,56 +232,33 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
         PeakMemoryMB = Math.Max(PeakMemoryMB, (double)message["peakMemoryMB"]!);
         var meant = Notebook.Cells.First(c => Cells.GetValueOrDefault(c.Id) == _current).MayFail;
         _current.Error = message["error"] is { } error && !meant ? ((string)error["type"]!, (string)error["message"]!) : null;
-        foreach (var stream in _current.Outputs.Where(o => (string?)o["output_type"] == "stream"))
-        {
-            if (NotebookFile.Text(stream["text"]) is var text && text.Contains('\r'))
-                stream["text"] = new JsonArray(Engine.CellOutput.Settled(text));
-        }
+        foreach (var stream in _current.Outputs.Where(o => IsStream(o) && NotebookFile.Text(o["text"]).Contains('\r')))
+            stream["text"] = new JsonArray(Engine.CellOutput.Settled(NotebookFile.Text(stream["text"])));
         _current.Status = _current.Error is null ? "passed" : "failed";
     }
 
     private void Judge(bool done, bool timedOut, bool interrupted, TimeSpan cellTimeout, int exitCode, List<string> complaints)
     {
-        var open = Cells.Values.FirstOrDefault(c => c.Started && c.Status == "skipped");
-        if (timedOut)
+        var failed = Cells.FirstOrDefault(c => c.Value.Status == "failed");
+        var broken = Claims.Where(c => !Holds(c)).Select(c => (string?)c["name"]).ToList();
+        var odd = _garbled || Claimed.Any(list => list is not JsonArray claims || !claims.All(IsClaim));
+        // Whatever a process said last is the best hint there is.
+        var hint = string.Join('\n', complaints.Where(l => !l.StartsWith("frame #", StringComparison.Ordinal)).Take(4).Prepend(":"));
+        (Status, Problem) = true switch
         {
-            Status = "timed-out";
-            Problem = $"a cell took longer than {cellTimeout.TotalSeconds:0.#} s";
-            Close(open, "timed-out", "Timeout", Problem);
-        }
-        else if (interrupted)
-        {
-            Status = "interrupted";
-            Problem = $"interrupted after {CellsDone} of {Cells.Count} cells";
-            Close(open, "interrupted", "Interrupted", "the run was interrupted in this cell");
-        }
-        else if (Cells.FirstOrDefault(c => c.Value.Status == "failed") is { Value: { } failed, Key: var id })
-        {
-            Status = "failed";
-            Problem = $"cell {id}: {failed.Error!.Value.Type}: {failed.Error!.Value.Message}";
-        }
-        else if (!done || Cells.Values.Any(c => c.Status != "passed"))
-        {
-            // Whatever the process said last is the best hint there is.
-            var hint = string.Join('\n', complaints.Where(l => !l.StartsWith("frame #", StringComparison.Ordinal)).Take(4));
-            Status = "crashed";
-            Problem = $"the notebook's process ended with status {exitCode}{(hint == "" ? "" : ": " + hint)}";
-            Close(open, "crashed", "ProcessCrashed", Problem);
-        }
-        else
-        {
-            var broken = Claims.Where(c => !Holds(c)).Select(c => (string?)c["name"]).ToList();
-            Status = broken.Count == 0 ? "passed" : "failed";
-            Problem = broken.Count == 0 ? null : $"{broken.Count} claim(s) do not hold: {string.Join("; ", broken)}";
-        }
-    }
-
-    private static void Close(CellRun? cell, string status, string type, string message)
-    {
-        if (cell is null)
+            _ when timedOut => ("timed-out", $"a cell took longer than {cellTimeout.TotalSeconds:0.#} s"),
+            _ when interrupted => ("interrupted", $"interrupted after {CellsDone} of {Cells.Count} cells"),
+            _ when failed.Value is { Error: { } error } => ("failed", $"cell {failed.Key}: {error.Type}: {error.Message}"),
+            _ when !done || Cells.Values.Any(c => c.Status != "passed")
+                => ("crashed", $"the notebook's process ended with status {exitCode}{(hint == ":" ? "" : hint.Replace(":\n", ": "))}"),
+            _ when broken.Count > 0 => ("failed", $"{broken.Count} claim(s) do not hold: {string.Join("; ", broken)}"),
+            _ when odd => ("failed", "an output or a claim cannot be understood"),
+            _ => ("passed", (string?)null),
+        };
+        if (Cells.Values.FirstOrDefault(c => c.Started && c.Status == "skipped") is not { } open)
             return;
-        cell.Status = status;
-        cell.Error = (type, message);
-        cell.Outputs.Add(new JsonObject { ["output_type"] = "error", ["ename"] = type, ["evalue"] = message, ["traceback"] = new JsonArray(JsonValue.Create(message)) });
+        var type = Status switch { "timed-out" => "Timeout", "interrupted" => "Interrupted", _ => "ProcessCrashed" };
+        (open.Status, open.Error) = (Status, (type, Problem!));
+        open.Outputs.Add(Engine.CellOutput.Of(new Engine.CellError(type, Problem!, [Problem!])));
     }
 }

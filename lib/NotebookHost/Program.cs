@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using NotebookHost;
 using NotebookHost.Jupyter;
@@ -14,13 +15,19 @@ var timeout = new Option<double>("--timeout") { Description = "Seconds a cell ma
 var failFast = new Option<bool>("--fail-fast") { Description = "Stop at the first notebook that does not pass." };
 var filter = new Option<string?>("--filter") { Description = "Only notebooks whose path contains this." };
 var inPlace = new Option<bool>("--in-place") { Description = "Save the outputs of notebooks that pass in their own files: text, tables, and still pictures of figures, drawn by an installed Chromium." };
-jobs.Validators.Add(r => { if (r.Tokens.Count > 0 && r.GetValueOrDefault<int>() < 1) r.AddError($"--jobs is {r.GetValueOrDefault<int>()}, at least 1 is needed"); });
+jobs.Validators.Add(r => { if (r.Tokens is [var t] && !(int.TryParse(t.Value, out var n) && n >= 1)) r.AddError($"--jobs is {t.Value}, at least 1 is needed"); });
 paths.Validators.Add(r =>
 {
     foreach (var token in r.Tokens.Where(t => t.Value.StartsWith('-') && !Path.Exists(t.Value)))
         r.AddError($"there is no option {token.Value}");
+    if (r.Tokens.Any(t => t.Value == ""))
+        r.AddError("a path is empty");
 });
-timeout.Validators.Add(r => { if (r.Tokens.Count > 0 && !(r.GetValueOrDefault<double>() is > 0 and <= 1e6)) r.AddError($"--timeout is {r.GetValueOrDefault<double>()}, allowed are more than 0 and at most 1,000,000 seconds"); });
+timeout.Validators.Add(r =>
+{
+    if (r.Tokens is [var t] && !(double.TryParse(t.Value, NumberStyles.Float, CultureInfo.InvariantCulture, out var n) && n is > 0 and <= 1e6))
+        r.AddError($"--timeout is {t.Value}, allowed are more than 0 and at most 1,000,000 seconds");
+});
 
 var run = new Command("run", "Run notebooks, each in a process of its own, and write what came of them (the default).") { paths, jobs, output, timeout, failFast, filter, inPlace };
 var from = new Option<string?>("--from") { Description = "Make the site of the folder that an earlier run left, instead of running the notebooks." };
@@ -30,8 +37,7 @@ var strip = new Command("strip", "Take the saved outputs out of notebooks.") { p
 var saved = new Command("saved", "Say whose saved outputs are not those of its cells and its library (exit status 1 if any).") { paths };
 var doctor = new Command("doctor", "Try all that a run needs and say what is missing.");
 var worker = new Command("worker") { new Argument<string>("notebook"), new Argument<string>("mark") };
-var library = new Command("library-doctor") { new Argument<string>("dll") };
-worker.Hidden = library.Hidden = true;
+worker.Hidden = true;
 var start = new Command("start", "Run as a kernel; Jupyter does this.") { new Argument<string>("connection-file") { Description = "What Jupyter wrote of its ports and its key." } };
 var install = new Command("install", "Register the kernel with Jupyter: as .net-csharp, or as notebook-host-csharp where .NET Interactive's own has that name.");
 var uninstall = new Command("uninstall", "Take the registration back.");
@@ -39,7 +45,7 @@ var kernel = new Command("kernel", "A Jupyter kernel for the same notebooks.") {
 
 var root = new RootCommand("Runs C# notebooks on .NET Interactive's kernel. In the collection: dotnet run --project lib/NotebookHost -- [command]. Exit status: 0 all cells and claims held; 1 one did not; 2 bad usage, or a path that is no notebook; 130 interrupted.")
 {
-    paths, jobs, output, timeout, failFast, filter, inPlace, run, gallery, strip, saved, doctor, kernel, worker, library,
+    paths, jobs, output, timeout, failFast, filter, inPlace, run, gallery, strip, saved, doctor, kernel, worker,
 };
 
 RunOptions Asked(ParseResult parsed, bool save)
@@ -54,7 +60,6 @@ install.SetAction(_ => KernelSpec.Install());
 uninstall.SetAction(_ => KernelSpec.Uninstall());
 start.SetAction(parsed => JupyterKernel.Start(parsed.GetValue<string>("connection-file")!));
 worker.SetAction((parsed, _) => Worker.Run(parsed.GetValue<string>("notebook")!, parsed.GetValue<string>("mark")!));
-library.SetAction(parsed => Doctor.AskLibrary(parsed.GetValue<string>("dll")!));
 
 var commandLine = root.Parse(args);
 if (commandLine.Errors.Count > 0)
@@ -71,4 +76,13 @@ using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
     signal.Cancel = true;
     closed.Cancel();
 });
-return await commandLine.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(20) }, closed.Token);
+try
+{
+    var configuration = new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(20), EnableDefaultExceptionHandler = false };
+    return await commandLine.InvokeAsync(configuration, closed.Token);
+}
+catch (Exception e) when (e is NotebookFileException || Files.IsAboutFiles(e))
+{
+    Console.Error.WriteLine(e.Message);
+    return Runner.BadUsage;
+}

@@ -46,7 +46,7 @@ internal sealed class Report(string folder)
         {
             Files.Replace(Path.Combine(folder, name), text());
         }
-        catch (Exception e) when (Files.IsAboutFiles(e))
+        catch (Exception e)
         {
             _unwritten.Enqueue($"{Path.Combine(folder, name)} could not be written: {e.Message}");
         }
@@ -58,7 +58,8 @@ internal sealed class Report(string folder)
         var cells = _runs.Sum(r => r.CellsDone);
         var lines = _runs.Where(r => r.Status != "passed").OrderBy(r => r.Name, StringComparer.Ordinal).Select(r => $"{r.Status}: {r.Name}: {r.Problem}").Concat(_unwritten).ToList();
         lines.Add($"{_runs.Count(r => r.Status == "passed")} of {_runs.Count} notebooks passed, {cells} cells, {claims.Count(NotebookRun.Holds)} of {claims.Count} claims hold, {(DateTimeOffset.UtcNow - _started).TotalSeconds:0.0} s");
-        lines.Add($"the page: {Path.GetFullPath(Path.Combine(folder, "index.html"))}");
+        if (File.Exists(Path.Combine(folder, "index.html")))
+            lines.Add($"the page: {Path.GetFullPath(Path.Combine(folder, "index.html"))}");
         return string.Join('\n', lines);
     }
 

@@ -8,39 +8,19 @@ internal sealed record RunOptions(IReadOnlyList<string> Paths, int Jobs, string 
 /// <summary>Runs notebooks side by side and writes what came of them.</summary>
 internal static class Runner
 {
-    /// <summary>All held.</summary>
-    public const int Passed = 0;
-
-    /// <summary>A cell or a claim failed.</summary>
-    public const int Failed = 1;
-
-    /// <summary>Bad usage, or a path that is no notebook.</summary>
-    public const int BadUsage = 2;
-
-    /// <summary>Stopped by Ctrl+C.</summary>
-    public const int Interrupted = 130;
+    /// <summary>Exit statuses: all held; a cell or a claim failed; bad usage, or a path that is no notebook; stopped.</summary>
+    public const int Passed = 0, Failed = 1, BadUsage = 2, Interrupted = 130;
 
     /// <summary>Runs all and returns the exit status.</summary>
     public static async Task<int> RunAsync(RunOptions options, CancellationToken interrupted)
     {
-        List<NotebookRun> runs;
-        string browser;
-        bool allRead;
-        try
+        var (runs, allRead) = Find(options);
+        var browser = options.InPlace ? Pictures.Browser() : "";
+        var written = runs.Select(r => r.Name).Append("report.json").Append("index.html").Select(name => Path.Combine(options.Output, name));
+        foreach (var path in options.InPlace ? written.Concat(runs.Select(r => r.Notebook.Path)) : written)
         {
-            (runs, allRead) = Find(options);
-            browser = options.InPlace ? Pictures.Browser() : "";
-            var written = runs.Select(r => r.Name).Append("report.json").Append("index.html").Select(name => Path.Combine(options.Output, name));
-            foreach (var path in options.InPlace ? written.Concat(runs.Select(r => r.Notebook.Path)) : written)
-            {
-                if (Files.WhyNotWritable(path) is { } why)
-                    throw new NotebookFileException($"{path} cannot be written, so nothing was run: {why}");
-            }
-        }
-        catch (NotebookFileException e)
-        {
-            Console.Error.WriteLine(e.Message);
-            return BadUsage;
+            if (Files.WhyNotWritable(path) is { } why)
+                throw new NotebookFileException($"{path} cannot be written, so nothing was run: {why}");
         }
         if (!DotNet.Cultures)
             Console.Error.WriteLine(DotNet.NoCultures);
@@ -49,34 +29,32 @@ internal static class Runner
         var threads = options.InPlace ? 1 : Math.Max(1, Environment.ProcessorCount / jobs);
         var report = new Report(options.Output);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
-        await RunView.Show(runs, async view =>
+        var view = new RunView(runs);
+        try
         {
-            try
+            await Parallel.ForEachAsync(runs, new ParallelOptions { MaxDegreeOfParallelism = jobs, CancellationToken = stop.Token }, async (run, cancel) =>
             {
-                await Parallel.ForEachAsync(runs, new ParallelOptions { MaxDegreeOfParallelism = jobs, CancellationToken = stop.Token }, async (run, cancel) =>
+                view.Started(run);
+                try
                 {
-                    view.Started(run);
-                    try
-                    {
-                        await run.RunAsync(options.CellTimeout, threads, () => view.Changed(run), cancel, plain: options.InPlace);
-                        if (options.InPlace && run.Status == "passed")
-                            await SavedNotebook.WriteAsync(run, browser);
-                    }
-                    catch (Exception e)
-                    {
-                        run.Break(e);
-                    }
-                    report.Add(run);
-                    view.Finished(run);
-                    if (options.FailFast && run.Status != "passed")
-                        await stop.CancelAsync();
-                });
-            }
-            catch (OperationCanceledException)
-            {
-                // What is finished is written below.
-            }
-        });
+                    await run.RunAsync(options.CellTimeout, threads, () => view.Changed(run), cancel, plain: options.InPlace);
+                    if (options.InPlace && run.Status == "passed")
+                        await SavedNotebook.WriteAsync(run, browser);
+                }
+                catch (Exception e)
+                {
+                    run.Break(e);
+                }
+                report.Add(run);
+                view.Finished(run);
+                if (options.FailFast && run.Status != "passed")
+                    await stop.CancelAsync();
+            });
+        }
+        catch (OperationCanceledException)
+        {
+            // What is finished is written below.
+        }
         report.Write();
         if (interrupted.IsCancellationRequested)
         {
@@ -93,17 +71,9 @@ internal static class Runner
         var status = from is null ? await RunAsync(options, interrupted) : Passed;
         if (status is BadUsage or Interrupted)
             return status;
-        try
-        {
-            var count = Gallery.Build(from ?? options.Output, site, Directory.GetCurrentDirectory());
-            Console.WriteLine($"the gallery, {count} notebooks: {Path.GetFullPath(Path.Combine(site, "index.html"))}");
-            return status;
-        }
-        catch (NotebookFileException e)
-        {
-            Console.Error.WriteLine(e.Message);
-            return BadUsage;
-        }
+        var count = Gallery.Build(from ?? options.Output, site, Directory.GetCurrentDirectory());
+        Console.WriteLine($"the gallery, {count} notebooks: {Path.GetFullPath(Path.Combine(site, "index.html"))}");
+        return status;
     }
 
     /// <summary>Takes the outputs out of notebooks.</summary>
@@ -118,30 +88,24 @@ internal static class Runner
 
     private static int ForEach(RunOptions options, Func<NotebookFile, string?> act)
     {
-        try
+        var (runs, allRead) = Find(options);
+        var well = allRead;
+        foreach (var run in runs)
         {
-            var (runs, allRead) = Find(options);
-            var problems = runs.Select(run => (run.Name, Problem: Try(run.Notebook))).Where(p => p.Problem is not null).ToList();
-            foreach (var (name, problem) in problems)
-                Console.WriteLine($"{name}: {problem}");
-            return problems.Count == 0 && allRead ? Passed : Failed;
-        }
-        catch (NotebookFileException e)
-        {
-            Console.Error.WriteLine(e.Message);
-            return BadUsage;
-        }
-        string? Try(NotebookFile notebook)
-        {
+            string? problem;
             try
             {
-                return act(notebook);
+                problem = act(run.Notebook);
             }
             catch (Exception e) when (Files.IsAboutFiles(e))
             {
-                return $"could not be written: {e.Message}";
+                problem = $"could not be written: {e.Message}";
             }
+            if (problem is not null)
+                Console.WriteLine($"{run.Name}: {problem}");
+            well &= problem is null;
         }
+        return well ? Passed : Failed;
     }
 
     /// <summary>The notebooks that are asked for. In a folder, those in other languages are passed over and those that cannot be read told of.</summary>
@@ -192,17 +156,29 @@ internal static class Runner
         return (runs, allRead);
     }
 
-    /// <summary>All notebooks below a folder but those of a build and of our own output; no folder is entered by a link, which may lead back.</summary>
+    /// <summary>
+    /// All notebooks below a folder but those of a build and of our own output; no folder is entered by a link, which may lead back. A folder
+    /// that cannot be entered stands for itself.
+    /// </summary>
     internal static IEnumerable<string> NotebooksIn(string folder, string output = "")
     {
-        foreach (var file in Directory.EnumerateFiles(folder, "*.ipynb"))
-            yield return file;
-        foreach (var inner in new DirectoryInfo(folder).EnumerateDirectories())
+        if (!Enters(folder, out var files, out var folders))
+            return [folder];
+        var entered = folders.Where(f => f.LinkTarget is null && f.FullName != output && f.Name is not (".ipynb_checkpoints" or "artifacts" or "bin" or "obj"));
+        return files.Concat(entered.SelectMany(f => NotebooksIn(f.FullName, output)));
+    }
+
+    private static bool Enters(string folder, out string[] files, out DirectoryInfo[] folders)
+    {
+        try
         {
-            if (inner.LinkTarget is not null || inner.FullName == output || inner.Name is ".ipynb_checkpoints" or "artifacts" or "bin" or "obj" or "node_modules")
-                continue;
-            foreach (var file in NotebooksIn(inner.FullName, output))
-                yield return file;
+            (files, folders) = (Directory.GetFiles(folder, "*.ipynb"), new DirectoryInfo(folder).GetDirectories());
+            return true;
+        }
+        catch (UnauthorizedAccessException)
+        {
+            (files, folders) = ([], []);
+            return false;
         }
     }
 

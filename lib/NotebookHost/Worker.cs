@@ -1,9 +1,13 @@
 using System.Diagnostics;
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using NotebookHost.Engine;
 
 namespace NotebookHost;
+
+/// <summary>A code cell as a worker is sent it.</summary>
+internal sealed record WorkerCell(string Id, string Source, string? Language, bool MayFail);
 
 /// <summary>
 /// The child process that runs one notebook. It tells its parent what happens as one JSON object a line, each after a mark that
@@ -22,13 +26,15 @@ internal static class Worker
     {
         (s_parent, s_mark) = (Console.OpenStandardOutput(), mark);
         Console.CancelKeyPress += (_, e) => e.Cancel = true;                           // the parent decides
-        ExitWithParent();
-        var notebook = NotebookFile.Read(path);
-        Directory.SetCurrentDirectory(Path.GetDirectoryName(notebook.Path)!);
+        // The parent sends the cells it read: what is run is what is reported, whatever becomes of the file.
+        var parent = new StreamReader(Console.OpenStandardInput());
+        var cells = JsonSerializer.Deserialize<List<WorkerCell>>(await parent.ReadLineAsync() ?? "[]")!;
+        ExitWithParent(parent);
+        Directory.SetCurrentDirectory(Path.GetDirectoryName(path)!);
         Console.SetIn(TextReader.Null);                                                // nobody is there to answer
         var outputs = new CellOutput(output => Send(new JsonObject { ["event"] = "output", ["output"] = output }));
         var session = new Session(outputs, (_, _) => null);
-        foreach (var cell in notebook.Cells.Where(c => c.IsCode))
+        foreach (var cell in cells)
         {
             Send(new JsonObject { ["event"] = "started", ["cell"] = cell.Id });
             outputs.StartCell();
@@ -63,17 +69,12 @@ internal static class Worker
     }
 
     /// <summary>The parent holds this process' standard input open; when it closes, the parent is gone, however it went.</summary>
-    private static void ExitWithParent()
+    private static void ExitWithParent(StreamReader parent) => new Thread(() =>
     {
-        var thread = new Thread(() =>
+        while (parent.Read() >= 0)
         {
-            using var input = Console.OpenStandardInput();
-            while (input.ReadByte() >= 0)
-            {
-            }
-            Environment.Exit(130);
-        })
-        { IsBackground = true };
-        thread.Start();
-    }
+        }
+        Environment.Exit(130);
+    })
+    { IsBackground = true }.Start();
 }

@@ -128,8 +128,8 @@ public sealed class JupyterTests : HostTest
         await Refused(With("shell_port", null), "no usable 'shell_port'");
         await Refused(With("transport", "ipc"), "transport 'ipc'");
         await Refused(With("signature_scheme", "hmac-md5"), "hmac-md5");
-        await Refused(With("ip", "0.0.0.0"), "127.0.0.1 only");
-        await Refused(With("ip", "::1"), "127.0.0.1 only");
+        await Refused(With("ip", "0.0.0.0"), "knows 127.0.0.1 only");
+        await Refused(With("ip", "::1"), "ip '::1'");
         await Refused(With("key", ""), "empty key");
         await Refused(With("hb_port", 70_000), "hb_port 70000");
         using var taken = new TcpListener(IPAddress.Loopback, ports[3]);

@@ -18,7 +18,7 @@ public sealed class OutputTests : HostTest
         Assert.Equal("40", Data(outputs[3][0], "text/plain"));
         Assert.Equal("redeclared", Data(outputs[5][0], "text/plain"));
         Assert.Equal(["stream"], outputs[6].Select(o => (string?)o!["output_type"]));
-        Assert.Contains("A: 1", Data(outputs[8][0], "text/plain"));
+        Assert.StartsWith("P { A = 1, B = b }", Data(outputs[8][0], "text/plain"));
         Assert.Contains("<td>A</td><td>1</td>", Data(outputs[8][0], "text/html"));
         Assert.DoesNotContain("<style", Data(outputs[8][0], "text/html"));
     }
@@ -230,6 +230,32 @@ public sealed class OutputTests : HostTest
         Assert.Equal(0, status);
         Assert.All(outputs[..4], o => Assert.Contains("…", o[0]!["data"]!.ToJsonString(new System.Text.Json.JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping })));
         Assert.Contains("[ 1, 2 ]", outputs[5][0]!.ToJsonString());
+    }
+
+    [Fact]
+    public async Task WhatBelongsToAThreadLastsAndNoValueIsReadTwice()
+    {
+        var (status, outputs) = await Cells(
+            "var local = new System.Threading.ThreadLocal<int>(() => 7); local.Value = 9;", "local.Value", "int reads = 0; class Counter { public static int N; public int Next => ++N; }", "new Counter()", "Counter.N",
+            "Microsoft.DotNet.Interactive.KernelInvocationContext.Current.Display(\"a string\");", "await Microsoft.DotNet.Interactive.Kernel.Root.SendAsync(new Microsoft.DotNet.Interactive.Commands.SubmitCode(\"var inner = 5;\", \"csharp\")); 5",
+            "Console.Write(\"a\"); Console.Error.WriteLine(\"err\"); Console.Write(\"b\\n\");", "var raw = \"\"\"\n    #r \"a.dll\" // kept\n    \"\"\"; raw");
+        Assert.Equal(0, status);
+        Assert.Equal(["9", "1"], new[] { outputs[1], outputs[4] }.Select(o => Data(o[0], "text/plain")));
+        Assert.Equal("a string", Data(outputs[5][0], "text/plain"));
+        Assert.Equal("5", Data(outputs[6][0], "text/plain"));
+        Assert.Equal(["a", "err\n", "b\n"], outputs[7].Select(o => NotebookFile.Text(o!["text"])));
+        Assert.Contains("// kept", Data(outputs[8][0], "text/plain"));
+    }
+
+    [Theory]
+    [InlineData("Console.WriteLine(1);\nint a = \"x\";\n#!time\nint b = 1;", "line 2, column 9")]
+    [InlineData("#!time\n\nint a = \"x\";", "line 3, column 9")]
+    [InlineData("#load \"bad.csx\"", "bad.csx, line 2, column 13")]
+    public async Task AMistakeIsPlacedWhereTheReaderMadeIt(string code, string says)
+    {
+        File.WriteAllText(Path.Combine(Folder, "bad.csx"), "// a script\nint count = \"x\";");
+        await Cells("1", code);
+        Assert.Contains(says, (string?)Report["notebooks"]![0]!["cells"]![1]!["error"]!["message"]);
     }
 
     [Fact]

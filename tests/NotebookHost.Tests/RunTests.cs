@@ -145,6 +145,66 @@ public sealed class RunTests : HostTest
     }
 
     [Fact]
+    public async Task WhatIsRunIsWhatWasReadWhateverBecomesOfTheFile()
+    {
+        Write("a.ipynb", "System.IO.File.WriteAllText(\"b.ipynb\", System.IO.File.ReadAllText(\"b.ipynb\").Replace(\"throw new Exception();\", \"1\")); System.IO.File.Delete(\"c.ipynb\");");
+        Write("b.ipynb", "throw new Exception();");
+        Write("c.ipynb", "\"read before it was deleted\"");
+        var (status, _, error) = await Run(".", "--jobs", "1");
+        Assert.Equal(1, status);
+        Assert.Equal("", error);
+        Assert.Equal(["passed", "failed", "passed"], Report["notebooks"]!.AsArray().Select(n => (string?)n!["status"]));
+    }
+
+    [Theory]
+    [InlineData("class E : Exception { public override string Message => throw new E(); }\nthrow new E();", "")]
+    [InlineData("class E : Exception { public override string Message => throw new InvalidOperationException(); }\nthrow new E();", "InvalidOperationException")]
+    [InlineData("\"{\\\"name\\\":\\\"c\\\"}\".DisplayAs(\"application/vnd.notebook.claims+json\");", "cannot be understood")]
+    [InlineData("\"[{\\\"holds\\\":true}]\".DisplayAs(\"application/vnd.notebook.claims+json\");", "cannot be understood")]
+    [InlineData("for (var i = 0; i < 2; i++) new string('x', 16_000_000).DisplayAs(\"text/html\"); \"[{\\\"name\\\":\\\"c\\\",\\\"holds\\\":false}]\".DisplayAs(\"application/vnd.notebook.claims+json\");", "do not hold: c")]
+    public async Task WhatWouldBeAFalseGreenIsNone(string code, string says)
+    {
+        Write("n.ipynb", code);
+        var (status, output, _) = await Run("n.ipynb");
+        Assert.Equal(1, status);
+        Assert.Contains(says, output);
+    }
+
+    [Fact]
+    public async Task JsonOfAnyDepthArrivesAndOddProgressDoesNoHarm()
+    {
+        var (status, outputs) = await Cells("(new string('[', 200) + new string(']', 200)).DisplayAs(\"application/json\");", "\"{\\\"fraction\\\":\\\"x\\\"}\".DisplayAs(\"application/vnd.notebook.progress+json\"); 1", "\"{bad\".DisplayAs(\"application/json\");");
+        Assert.Equal(0, status);
+        Assert.Single(outputs[0]);
+        Assert.Equal("{bad", (string?)outputs[2][0]!["data"]!["application/json"]);
+    }
+
+    [Fact]
+    public async Task AProcessThatKeepsThePipeDoesNotKeepTheRun()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "setsid is not there");
+        Write("n.ipynb", "System.Diagnostics.Process.Start(\"sh\", new[] { \"-c\", \"setsid sleep 30 & exit 0\" }).WaitForExit(); while (true) { }");
+        Write("m.ipynb", "System.Diagnostics.Process.Start(\"sleep\", \"30\"); Environment.Exit(0);");
+        var clock = Stopwatch.StartNew();
+        var (status, _, _) = await Run(".", "--timeout", "3");
+        Assert.Equal(1, status);
+        Assert.Equal(["crashed", "timed-out"], Report["notebooks"]!.AsArray().Select(n => (string?)n!["status"]));
+        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(25), $"took {clock.Elapsed}");
+    }
+
+    [Fact]
+    public async Task ProseThatIsTooDeepIsShownAsItIs()
+    {
+        var notebook = JsonNode.Parse(Host.Notebook("1"))!;
+        foreach (var prose in (string[])[new string('[', 20_000), "$$" + new string('{', 100_000) + "$$"])
+            notebook["cells"]!.AsArray().Add(new JsonObject { ["cell_type"] = "markdown", ["id"] = $"m{prose.Length}", ["metadata"] = new JsonObject(), ["source"] = prose });
+        File.WriteAllText(Path.Combine(Folder, "n.ipynb"), notebook.ToJsonString());
+        var (status, output, error) = await Run("n.ipynb");
+        Assert.True(status == 0, output + error);
+        Assert.True(File.Exists(Path.Combine(Folder, "out", "index.html")));
+    }
+
+    [Fact]
     public async Task InAFolderOtherLanguagesArePassedOverAndTheRestRuns()
     {
         Write("a.ipynb", "1");
@@ -295,6 +355,9 @@ public sealed class RunTests : HostTest
     [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"code\", \"id\": 5, \"source\": \"1\"}]}", "no notebook")]
     [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [\"text\"]}", "cell 1 is \"text\", not a cell")]
     [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"code\", \"source\": \"1\"}, null]}", "cell 2 is null, not a cell")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"Code\", \"source\": \"1\"}]}", "cell 1 has cell_type \"Code\"")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"code\", \"source\": {\"a\": 1}}]}", "cell 1 has source {\"a\":1}")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": {\"kernelspec\": {\"display_name\": \"\\ud800\"}}, \"cells\": []}", "no notebook")]
     public async Task APathThatIsNoNotebookIsNamedWithTheReason(string content, string why)
     {
         File.WriteAllText(Path.Combine(Folder, "bad.ipynb"), content);
@@ -311,6 +374,8 @@ public sealed class RunTests : HostTest
     [InlineData("empty", "has no notebook")]
     [InlineData("n.ipynb --filter zzz", "'zzz'")]
     [InlineData("n.ipynb --jobs 0", "--jobs is 0")]
+    [InlineData("n.ipynb --jobs abc", "abc")]
+    [InlineData("n.ipynb --timeout 1,5", "1,5")]
     [InlineData("n.ipynb --timeout -1", "--timeout")]
     [InlineData("n.ipynb --bogus", "there is no option --bogus")]
     [InlineData("--bogus", "there is no option --bogus")]

@@ -29,7 +29,7 @@ internal sealed partial class Session
             ["status"] = "ok",
             ["matches"] = new JsonArray([.. names.Select(n => JsonValue.Create(n))]),
             ["cursor_start"] = code[..start].EnumerateRunes().Count(),
-            ["cursor_end"] = cursor,
+            ["cursor_end"] = code[..position].EnumerateRunes().Count(),
             ["metadata"] = new JsonObject(),
         };
     }

@@ -7,6 +7,10 @@ namespace NotebookHost.Engine;
 /// What a cell gives: printed text and displayed values, in one order, as nbformat has them; cut with a notice where a cell gives
 /// more than anybody reads. Takes the place of the console.
 /// </summary>
+/// <remarks>
+/// A cell's thread may be aborted between any two instructions, so it only puts what it gives on a stack, in one atomic step; a thread of
+/// ours takes it from there. Nothing that others wait for is ever half done.
+/// </remarks>
 internal sealed class CellOutput
 {
     /// <summary>What a cell prints beyond this many characters is dropped, with a notice.</summary>
@@ -15,16 +19,37 @@ internal sealed class CellOutput
     /// <summary>What a cell displays beyond this many characters is dropped, with a notice.</summary>
     private const long MostDisplayed = 30_000_000;
 
+    /// <summary>Who gives more than this at once waits.</summary>
+    private const int MostGiven = 20_000;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(0.1);
+
     private readonly Action<JsonObject> _send;
-    private readonly Text _stdout, _stderr;
+    private readonly AutoResetEvent _called = new(false);
+    private readonly TextWriter _stdout, _stderr;
+    private Given? _given;
+    private int _count;
+
+    // What follows is the sending thread's alone.
+    private readonly StringBuilder _pending = new();
+    private readonly Dictionary<string, int> _room = [];
+    private string _stream = "";
+    private bool _lineStarts;
     private long _displayed;
 
-    /// <summary>Outputs go to <paramref name="send"/>.</summary>
+    /// <summary>Outputs go to <paramref name="send"/>, from a thread of this object's.</summary>
     public CellOutput(Action<JsonObject> send)
     {
         _send = send;
-        (_stdout, _stderr) = (new Text("stdout", send), new Text("stderr", send));
+        (_stdout, _stderr) = (new Text(this, "stdout"), new Text(this, "stderr"));
         TakeConsole();
+        new Thread(SendAll) { IsBackground = true, Name = "outputs" }.UnsafeStart();
+    }
+
+    private sealed class Given(Action act)
+    {
+        public readonly Action Act = act;
+        public Given? Before;
     }
 
     /// <summary>Takes the console back from a cell that set another.</summary>
@@ -35,30 +60,30 @@ internal sealed class CellOutput
     }
 
     /// <summary>Gives every cell its own room.</summary>
-    public void StartCell()
-    {
-        _stdout.StartCell();
-        _stderr.StartCell();
-        _displayed = 0;
-    }
+    public void StartCell() => Give(() => (_displayed, _room["stdout"], _room["stderr"], _lineStarts) = (0, MostText, MostText, true));
 
     /// <summary>A displayed value or an error, after what was printed before it.</summary>
-    public void Emit(JsonObject output)
+    public void Emit(JsonObject output) => Give(() =>
     {
-        Flush();
-        if (_displayed > MostDisplayed)
+        SendPending();
+        var data = output["data"] as JsonObject ?? [];
+        // What a host reads is short, and never left out.
+        if (_displayed > MostDisplayed && !data.Any(d => d.Key.StartsWith("application/vnd.notebook.", StringComparison.Ordinal)))
             return;
-        _displayed += (output["data"] as JsonObject)?.Sum(d => d.Value is JsonValue v && v.TryGetValue<string>(out var text) ? text.Length : 0) ?? 0;
+        var before = _displayed;
+        _displayed += data.Sum(d => d.Value is JsonValue v && v.TryGetValue<string>(out var text) ? text.Length : 0);
         _send(output);
-        if (_displayed > MostDisplayed)
-            _stderr.Write($"… (more than {MostDisplayed:N0} characters displayed: the rest is left out)\n");
-    }
+        if (before <= MostDisplayed && _displayed > MostDisplayed)
+            Print("stderr", $"… (more than {MostDisplayed:N0} characters displayed: the rest is left out)\n");
+    });
 
-    /// <summary>Sends what was printed so far.</summary>
+    /// <summary>Returns when all that was given is sent.</summary>
     public void Flush()
     {
-        _stdout.Flush();
-        _stderr.Flush();
+        using var sent = new ManualResetEventSlim();
+        Give(SendPending);
+        Give(sent.Set);
+        sent.Wait();
     }
 
     /// <summary>An error as an output.</summary>
@@ -71,74 +96,89 @@ internal sealed class CellOutput
     };
 
     /// <summary>Text as a terminal leaves it: what follows a carriage return is written over the line's beginning.</summary>
-    public static string Settled(string text)
+    public static string Settled(string text) => !text.Contains('\r') ? text : string.Join('\n', text.Replace("\r\n", "\n").Split('\n').Select(line =>
     {
-        if (!text.Contains('\r'))
-            return text;
-        return string.Join('\n', text.Replace("\r\n", "\n").Split('\n').Select(line =>
-        {
-            var shown = "";
-            foreach (var part in line.Split('\r').Where(part => part != ""))
-                shown = part.Length >= shown.Length ? part : part + shown[part.Length..];
-            return shown;
-        }));
+        var shown = "";
+        foreach (var part in line.Split('\r').Where(part => part != ""))
+            shown = part.Length >= shown.Length ? part : part + shown[part.Length..];
+        return shown;
+    }));
+
+    private void Give(Action act)
+    {
+        var given = new Given(act);
+        do
+            given.Before = _given;
+        while (Interlocked.CompareExchange(ref _given, given, given.Before) != given.Before);
+        _called.Set();
+        if (Interlocked.Increment(ref _count) > MostGiven)
+            Thread.Sleep(1);
     }
 
-    /// <summary>What is printed: sent line by line, and what has no end of line after a tenth of a second.</summary>
+    private void SendAll()
+    {
+        while (true)
+        {
+            // A call may be lost with the thread that was to make it; and what has no end of line is sent after a moment.
+            if (!_called.WaitOne(Patience) && _given is null)
+                SendPending();
+            var acts = new Stack<Action>();
+            for (var given = Interlocked.Exchange(ref _given, null); given is not null; given = given.Before)
+                acts.Push(given.Act);
+            Interlocked.Add(ref _count, -acts.Count);
+            while (acts.TryPop(out var act))
+                act();
+        }
+    }
+
+    private void Print(string stream, string text)
+    {
+        if (_room.GetValueOrDefault(stream, MostText) <= 0)
+            return;
+        if (stream != _stream)
+            SendPending();
+        _stream = stream;
+        _pending.Append(text);
+        if (_pending.Length > 4096 || text.EndsWith('\n'))
+            SendPending();
+    }
+
+    private void SendPending()
+    {
+        if (_pending.Length == 0)
+            return;
+        var text = _pending.ToString();
+        _pending.Clear();
+        // Of a bar that is written over and over, the last state is enough.
+        if (text.Contains('\r') && (_lineStarts || text.StartsWith('\r')))
+            text = (text.StartsWith('\r') ? "\r" : "") + Settled(text) + (text.EndsWith('\r') ? "\r" : "");
+        _lineStarts = text == "" || text[^1] is '\n' or '\r';
+        var room = _room[_stream] = _room.GetValueOrDefault(_stream, MostText) - text.Length;
+        if (room <= 0)
+            text = text[..(text.Length + Math.Min(0, room))] + $"\n… (more than {MostText:N0} characters: the rest is left out)\n";
+        _send(new JsonObject { ["output_type"] = "stream", ["name"] = _stream, ["text"] = text });
+    }
+
+    /// <summary>The console's place.</summary>
     private sealed class Text : TextWriter
     {
-        private static readonly TimeSpan Patience = TimeSpan.FromSeconds(0.1);
-
-        private readonly StringBuilder _pending = new();
+        private readonly CellOutput _outputs;
         private readonly string _name;
-        private readonly Action<JsonObject> _send;
-        private readonly Timer _timer;
-        private int _room = MostText;
-        private bool _lineStarts = true;
 
-        public Text(string name, Action<JsonObject> send)
-        {
-            (_name, _send, CoreNewLine) = (name, send, ['\n']);
-            _timer = new Timer(_ => Flush());
-        }
+        public Text(CellOutput outputs, string name) => (_outputs, _name, CoreNewLine) = (outputs, name, ['\n']);
 
         public override Encoding Encoding => Encoding.UTF8;
 
-        public void StartCell() => (_room, _lineStarts) = (MostText, true);
-
         public override void Write(char value) => Write(value.ToString());
+
+        public override void Write(char[] buffer, int index, int count) => Write(new string(buffer, index, count));
 
         public override void Write(string? value)
         {
-            if (string.IsNullOrEmpty(value) || _room <= 0)
-                return;
-            lock (_pending)
-            {
-                if (_pending.Length == 0)
-                    _timer.Change(Patience, Timeout.InfiniteTimeSpan);
-                _pending.Append(value);
-                if (_pending.Length > 4096 || value.EndsWith('\n'))
-                    Flush();
-            }
+            if (!string.IsNullOrEmpty(value))
+                _outputs.Give(() => _outputs.Print(_name, value));
         }
 
-        public override void Flush()
-        {
-            lock (_pending)
-            {
-                if (_pending.Length == 0)
-                    return;
-                _timer.Change(Timeout.Infinite, Timeout.Infinite);
-                var text = _pending.ToString();
-                _pending.Clear();
-                // Of a bar that is written over and over, the last state is enough.
-                if (text.Contains('\r') && (_lineStarts || text.StartsWith('\r')))
-                    text = (text.StartsWith('\r') ? "\r" : "") + Settled(text) + (text.EndsWith('\r') ? "\r" : "");
-                _lineStarts = text[^1] is '\n' or '\r';
-                if ((_room -= text.Length) <= 0)
-                    text = text[..(text.Length + Math.Min(0, _room))] + $"\n… (more than {MostText:N0} characters: the rest is left out)\n";
-                _send(new JsonObject { ["output_type"] = "stream", ["name"] = _name, ["text"] = text });
-            }
-        }
+        public override void WriteLine(string? value) => Write(value + "\n");
     }
 }

@@ -1,30 +1,42 @@
+using System.Collections.Concurrent;
 using System.Runtime;
 
 namespace NotebookHost.Engine;
 
 /// <summary>
-/// Runs cells, each on a thread of its own, so that it can be interrupted in a busy loop, in a sleep and in an await, and the session
-/// stays. What follows an await runs on the pool, as without us, but within reach of an interrupt; so a cell may block on its own tasks.
+/// Runs cells on one thread, so that what belongs to a thread (torch's grad mode, say) lasts from cell to cell, and can interrupt them in a
+/// busy loop, in a sleep and in an await, while the session stays. What follows an await runs on the pool, as without us, but within reach
+/// of an interrupt; so a cell may block on its own tasks. A thread that was interrupted is replaced.
 /// </summary>
 internal sealed class CellThread
 {
-    private sealed record Running(Thread Thread, CancellationTokenSource Cancel, TaskCompletionSource Done);
+    private sealed record Running(CancellationTokenSource Cancel, TaskCompletionSource Done);
 
+    private Worker _worker = new();
     private volatile Running? _running;
 
-    /// <summary>What to say of the cell that ran last if it was interrupted; null if it was not.</summary>
-    public string? Interrupted { get; private set; }
+    /// <summary>What to say of the cell if it was interrupted; null if it was not, and to be set so before another.</summary>
+    public string? Interrupted { get; set; }
 
-    /// <summary>Runs a cell; returns when it is done, has thrown, or was interrupted.</summary>
+    /// <summary>Runs a cell; returns when it is done, has thrown, or was interrupted. One that a running cell sends runs as a part of it.</summary>
     public async Task RunAsync(Func<Task> cell)
     {
+        if (_running is not null)
+        {
+            await cell();
+            return;
+        }
         var (cancel, done) = (new CancellationTokenSource(), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
-        var thread = new Thread(() => Work(cell, cancel.Token, done)) { IsBackground = true, Name = "cell" };
-        Interrupted = null;
-        _running = new Running(thread, cancel, done);
-        thread.Start();
-        await done.Task.ContinueWith(_ => _running = null, TaskScheduler.Default);
-        await done.Task;
+        _running = new Running(cancel, done);
+        _worker.Do(() => Work(cell, cancel.Token, done));
+        try
+        {
+            await done.Task;
+        }
+        finally
+        {
+            _running = null;
+        }
     }
 
     /// <summary>Ends the running cell; one that does not end within two seconds is left behind.</summary>
@@ -33,12 +45,14 @@ internal sealed class CellThread
     {
         if (_running is not { } running)
             return false;
-        Interrupted = "the cell was interrupted; what earlier cells declared is still there";
-        running.Thread.Interrupt();                                                    // out of a sleep or a wait
+        Interrupted = "the cell was interrupted; what earlier cells declared is still there, and what it started in the background goes on";
+        var worker = _worker;
+        _worker = new Worker();
+        worker.End();                                                                  // out of a sleep or a wait
         _ = Task.Run(running.Cancel.Cancel);                                           // out of a loop; returns only when the cell is out
         _ = Task.Delay(2000).ContinueWith(_ =>
         {
-            if (_running == running)
+            if (!running.Done.Task.IsCompleted)
                 Interrupted = "the cell does not stop; it goes on in the background until the kernel is restarted";
             running.Done.TrySetResult();
         }, TaskScheduler.Default);
@@ -69,6 +83,39 @@ internal sealed class CellThread
         act();
     }, cancel);
 #pragma warning restore SYSLIB0046
+
+    /// <summary>A thread that does one thing after the other.</summary>
+    private sealed class Worker
+    {
+        private readonly BlockingCollection<(Action Act, ExecutionContext? Context)> _work = [];
+        private readonly Thread _thread;
+
+        public Worker()
+        {
+            _thread = new Thread(() =>
+            {
+                try
+                {
+                    foreach (var (act, context) in _work.GetConsumingEnumerable())
+                        ExecutionContext.Run(context!, _ => act(), null);
+                }
+                catch (ThreadInterruptedException)
+                {
+                    // It was replaced.
+                }
+            })
+            { IsBackground = true, Name = "cells" };
+            _thread.UnsafeStart();
+        }
+
+        public void Do(Action act) => _work.Add((act, ExecutionContext.Capture()));
+
+        public void End()
+        {
+            _work.CompleteAdding();
+            _thread.Interrupt();
+        }
+    }
 
     /// <summary>What awaits of a cell come back with: on threads of the pool, within reach of the cell's interrupt.</summary>
     private sealed class Continuations(CancellationToken cancel) : SynchronizationContext

@@ -2,6 +2,7 @@ using System.Collections;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using System.Reflection;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Html;
@@ -36,6 +37,8 @@ internal static partial class Mends
             => {typeof(KernelInvocationContext).FullName}.Current is null ? {typeof(DisplayExtensions).FullName}.Display(value, mimeTypes)
                 : {typeof(KernelInvocationContextExtensions).FullName}.Display({typeof(KernelInvocationContext).FullName}.Current, value, mimeTypes);
         public static {typeof(DisplayedValue).FullName} Display(this object value, params string[] mimeTypes) => display(value, mimeTypes);
+        public static {typeof(DisplayedValue).FullName} Display(this {typeof(KernelInvocationContext).FullName} context, string value, params string[] mimeTypes)
+            => {typeof(KernelInvocationContextExtensions).FullName}.Display(context, value, mimeTypes);
         public static {typeof(DisplayedValue).FullName} DisplayAs(this string value, string mimeType)
             => {typeof(KernelInvocationContext).FullName}.Current is null ? {typeof(DisplayExtensions).FullName}.DisplayAs(value, mimeType)
                 : {typeof(KernelInvocationContextExtensions).FullName}.DisplayAs({typeof(KernelInvocationContext).FullName}.Current, value, mimeType);
@@ -81,15 +84,38 @@ internal static partial class Mends
         foreach (var one in formatted)
         {
             var text = one.MimeType == "text/html" ? PlainPattern().Replace(StylePattern().Replace(one.Value, ""), "${text}") : one.Value;
-            bundle[one.MimeType] = one.MimeType.EndsWith("json", StringComparison.Ordinal) ? JsonNode.Parse(text) : JsonValue.Create(text);
+            bundle[one.MimeType] = one.MimeType is "application/json" || one.MimeType.EndsWith("+json", StringComparison.Ordinal) ? Files.Json(text) ?? text : text;
         }
         if (bundle.Count != 1 || bundle["text/html"] is not { } only || value is IHtmlContent)
             return bundle;
         if (PlainWholePattern().Match((string)only!) is { Success: true } plain)
             return new JsonObject { ["text/plain"] = WebUtility.HtmlDecode(plain.Groups["text"].Value) };
-        // A sequence that is made as it is read is not read twice.
-        bundle["text/plain"] = value is IEnumerable and not ICollection ? value.ToString() : value.ToDisplayString("text/plain");
+        // Not of the value: to read it twice may change it.
+        var told = RowPattern().Replace(CellPattern().Replace((string)only!, "  "), "\n");
+        bundle["text/plain"] = BlankPattern().Replace(WebUtility.HtmlDecode(TagPattern().Replace(told, "")), "\n").Trim();
         return bundle;
+    }
+
+    /// <summary>A cell without comments behind the references at its top, which C# allows and the engine's parser never returns from.</summary>
+    public static string WithoutComments(string code)
+    {
+        var lines = code.Split('\n');
+        for (var i = 0; i < lines.Length && HeadPattern().IsMatch(lines[i]); i++)
+            lines[i] = CommentPattern().Replace(lines[i], "${reference}");
+        return string.Join('\n', lines);
+    }
+
+    /// <summary>What a package brings for notebooks, loaded as the tool does: types of its interactive-extensions folder, and a script.</summary>
+    public static async Task LoadExtensionsAsync(CompositeKernel kernel, IEnumerable<ResolvedPackageReference> packages)
+    {
+        foreach (var folder in packages.Select(p => Path.Combine(p.PackageRoot, "interactive-extensions", "dotnet")).Where(Directory.Exists))
+        {
+            var types = Directory.GetFiles(folder, "*.dll").SelectMany(file => Assembly.LoadFrom(file).GetExportedTypes());
+            foreach (var type in types.Where(t => t.IsAssignableTo(typeof(IKernelExtension)) && !t.IsAbstract))
+                await ((IKernelExtension)Activator.CreateInstance(type)!).OnLoadAsync(kernel);
+            if (Path.Combine(folder, "extension.dib") is var script && File.Exists(script))
+                await kernel.LoadAndRunInteractiveDocument(new FileInfo(script));
+        }
     }
 
     /// <summary>What to do about a compiler's error, where this host knows it.</summary>
@@ -117,7 +143,8 @@ internal static partial class Mends
         /// <summary>The engine asks this one first: beyond its limit, and in a summary, it would go on for ever, so there nothing is read.</summary>
         public bool Format(object instance, FormatContext context)
         {
-            if (mimeType == PlainTextSummaryFormatter.MimeType ? !IsDeep(instance, 0) : context.Depth < Formatter.RecursionLimit)
+            var early = mimeType != PlainTextSummaryFormatter.MimeType && context.Depth < Formatter.RecursionLimit;
+            if (early || !IsDeep(instance, 0))
                 return false;
             context.Writer.Write("…");
             return true;
@@ -145,6 +172,25 @@ internal static partial class Mends
 
     [GeneratedRegex("^<div class=\"dni-plaintext\"><pre>(?<text>[^<]*)</pre></div>$", RegexOptions.Singleline)]
     private static partial Regex PlainWholePattern();
+
+    [GeneratedRegex("</t[dh]>")]
+    private static partial Regex CellPattern();
+
+    [GeneratedRegex("</(tr|div|p|summary|pre|li)>|<br ?/?>")]
+    private static partial Regex RowPattern();
+
+    [GeneratedRegex("<[^>]*>")]
+    private static partial Regex TagPattern();
+
+    [GeneratedRegex(@"\s*\n\s*")]
+    private static partial Regex BlankPattern();
+
+    /// <summary>A line at the top of a cell, before its code.</summary>
+    [GeneratedRegex(@"^\s*($|//|#|using\s)")]
+    private static partial Regex HeadPattern();
+
+    [GeneratedRegex("""^(?<reference>\s*#(r|i|load)\s+"[^"]*")\s*//.*$""")]
+    private static partial Regex CommentPattern();
 
     [GeneratedRegex("'(?<path>[^']+\\.dll)'", RegexOptions.IgnoreCase)]
     private static partial Regex MissingPattern();

@@ -35,7 +35,10 @@ internal sealed partial class Session
     private readonly CellThread _cells = new();
     private readonly CellOutput _outputs;
     private (string Name, string Code, int LinesBefore) _cell = ("", "", 0);
-    private CancellationTokenSource? _cancel;
+    private readonly string _folder = Directory.GetCurrentDirectory();
+    private Exception? _failure;
+    private int _at;
+    private volatile CancellationTokenSource? _cancel;
 
     /// <summary>A session in the current folder.</summary>
     /// <param name="outputs">Where outputs go.</param>
@@ -47,7 +50,7 @@ internal sealed partial class Session
         _csharp.UseNugetDirective((kernel, packages) =>
         {
             kernel.AddAssemblyReferences(packages.SelectMany(p => p.AssemblyPaths));
-            return Task.CompletedTask;
+            return Mends.LoadExtensionsAsync(_root, packages);
         });
         _csharp.UseWho().UseValueSharing();
         _csharp.DeferCommand(new SubmitCode(Mends.Prelude));
@@ -71,7 +74,8 @@ internal sealed partial class Session
     /// <param name="language">The kernel it is for, by its name or that of its language; C# by default.</param>
     public async Task<CellError?> RunAsync(string name, string code, string? language = null)
     {
-        var kernel = language is null ? _csharp : _root.ChildKernels.FirstOrDefault(k => Names(k).Contains(language, StringComparer.OrdinalIgnoreCase));
+        var kernel = language is null ? _csharp : _root.ChildKernels.FirstOrDefault(k
+            => ((string?[])[k.Name, k.KernelInfo.LanguageName, .. k.KernelInfo.Aliases]).Contains(language, StringComparer.OrdinalIgnoreCase));
         if (kernel is null)
         {
             var known = string.Join(", ", _root.ChildKernels.Select(k => k.Name));
@@ -79,17 +83,23 @@ internal sealed partial class Session
         }
         if (code.Trim() == "")
             return null;
+        code = Mends.WithoutComments(code);
         _cell = (name, code, 0);
-        using var cancel = _cancel = new CancellationTokenSource();
+        _at = 0;
+        _cells.Interrupted = null;
+        _failure = null;
+        var cancel = _cancel = new CancellationTokenSource();
         try
         {
-            // The engine's parser fails on a comment behind a reference, which C# allows.
-            var result = await _root.SendAsync(new SubmitCode(CommentPattern().Replace(code, "${reference}"), kernel.Name), cancel.Token);
-            return result.Events.OfType<CommandFailed>().FirstOrDefault() is { } failed ? Describe(failed) : null;
+            var result = await _root.SendAsync(new SubmitCode(code, kernel.Name), cancel.Token);
+            if (result.Events.OfType<CommandFailed>().FirstOrDefault() is { } failed)
+                return Describe(failed);
+            var well = _failure is null && _cells.Interrupted is null && result.Events.Any(e => e is CommandSucceeded);
+            return well ? null : Describe(_failure ?? new InvalidOperationException("the cell did not succeed, and the engine does not say why"));
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
-            return Interrupted("what was not C# was interrupted");
+            return Interrupted("the cell was interrupted; what earlier cells declared is still there");
         }
         catch (Exception e)
         {
@@ -101,29 +111,35 @@ internal sealed partial class Session
         }
     }
 
-    private static IEnumerable<string?> Names(Kernel kernel) => [kernel.Name, kernel.KernelInfo.LanguageName, .. kernel.KernelInfo.Aliases];
-
     /// <summary>Ends the running cell, if there is one; what earlier cells declared is kept.</summary>
     public void Interrupt()
     {
-        if (!_cells.Interrupt())
-            _cancel?.Cancel();                                                         // a package that is being fetched, say
+        if (!_cells.Interrupt() && _cancel is { } cancel)
+            _ = Task.Run(cancel.Cancel);                                               // a package that is being fetched, say
     }
 
     /// <summary>Runs C# on a thread that can be interrupted, compiled as what is run and not as what is debugged.</summary>
     private async Task OnThread(KernelCommand command, KernelInvocationContext context, KernelPipelineContinuation next)
     {
-        if (command is not SubmitCode { Code: var code })
+        if (command is not SubmitCode { Code: var code } || context.CancellationToken.IsCancellationRequested)
         {
             await next(command, context);
             return;
         }
-        var at = _cell.Code.IndexOf(code, StringComparison.Ordinal);
-        _cell.LinesBefore = at < 0 ? 0 : _cell.Code.AsSpan(0, at).Count('\n');
+        // Of a cell with directives the engine hands on the parts between them, one after the other.
+        if (_cell.Code.IndexOf(code, _at, StringComparison.Ordinal) is >= 0 and var at)
+            (_cell.LinesBefore, _at) = (_cell.Code.AsSpan(0, at).Count('\n'), at + code.Length);
         Options.SetValue(_csharp, ((ScriptOptions)Options.GetValue(_csharp)!).WithOptimizationLevel(OptimizationLevel.Release)
-            .WithEmitDebugInformation(true).WithFileEncoding(Encoding.UTF8).WithFilePath(_cell.Name));
+            .WithEmitDebugInformation(true).WithFileEncoding(Encoding.UTF8).WithFilePath(code == Mends.Prelude ? "" : _cell.Name));
         _outputs.TakeConsole();
-        await _cells.RunAsync(() => next(command, context));
+        try
+        {
+            await _cells.RunAsync(() => next(command, context));
+        }
+        catch (Exception e)
+        {
+            _failure = e;                                                              // the engine cannot tell of one whose message throws
+        }
         if (_cells.Interrupted is { } said)
             context.Fail(command, message: said);
     }
@@ -168,9 +184,10 @@ internal sealed partial class Session
             var causes = errors.Where(d => d.Id == "CS0006").ToList();
             var lines = (causes.Count > 0 ? causes : errors).Select(d =>
             {
-                var at = d.Location.GetLineSpan().StartLinePosition;
-                var said = d.GetMessage();
-                return $"line {at.Line + 1 + _cell.LinesBefore}, column {at.Character + 1}: {d.Id}: {said}{Mends.Advice(d.Id, said)}";
+                var (span, said) = (d.Location.GetLineSpan(), d.GetMessage());
+                var (at, here) = (span.StartLinePosition, Path.GetFileName(span.Path) == _cell.Name);
+                var line = $"line {at.Line + 1 + (here ? _cell.LinesBefore : 0)}, column {at.Character + 1}: {d.Id}: {said}{Mends.Advice(d.Id, said)}";
+                return here ? line : $"{Path.GetFileName(span.Path)}, {line}";
             }).ToList();
             return new CellError("CompilationError", string.Join('\n', lines), lines);
         }
@@ -182,35 +199,47 @@ internal sealed partial class Session
         return Describe(e);
     }
 
+    private static string Safe(Func<string?> read)
+    {
+        try
+        {
+            return read() ?? "";
+        }
+        catch (Exception e)
+        {
+            return $"(it throws {e.GetType().Name} when it is asked)";
+        }
+    }
+
     private CellError Describe(Exception e)
     {
+        if (_cells.Interrupted is { } interrupted)
+            return Interrupted(interrupted);
         while (e is TypeInitializationException or TargetInvocationException && e.InnerException is { } inner)
             e = inner;                                                                 // the cause, not its wrapping
-        var trace = (e.StackTrace ?? "").Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+        var message = Safe(() => e.Message);
+        var trace = Safe(() => e.StackTrace).Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
             .TakeWhile(line => !line.Contains("Microsoft.CodeAnalysis.Scripting"))
             .Where(line => !EnginePattern().IsMatch(line))
             .Select(line => InCell(line).Replace(".<<Initialize>>d__0.MoveNext()", "", StringComparison.Ordinal));
-        return new CellError(e.GetType().Name, e.Message, [$"{e.GetType().FullName}: {e.Message}", .. trace]);
+        return new CellError(e.GetType().Name, message, [$"{e.GetType().FullName}: {message}", .. trace]);
     }
 
     /// <summary>A line of a trace: a cell by its name, its lines counted as the notebook has them, whatever part the compiler was given.</summary>
     private string InCell(string line) => TracePattern().Replace(line, m =>
     {
         var (folder, name) = (Path.GetDirectoryName(m.Groups["path"].Value), Path.GetFileName(m.Groups["path"].Value));
-        if (folder != Directory.GetCurrentDirectory() || Path.HasExtension(name))
+        if (folder != _folder || Path.HasExtension(name))
             return m.Value;
         var number = int.Parse(m.Groups["line"].ValueSpan, System.Globalization.CultureInfo.InvariantCulture);
         return $"in {name}:line {number + (name == _cell.Name ? _cell.LinesBefore : 0)}";
     });
 
-    [GeneratedRegex("""^(?<reference>\s*#(r|i|load)\s+"[^"\n]*")[ \t]*//[^\n]*""", RegexOptions.Multiline)]
-    private static partial Regex CommentPattern();
-
     [GeneratedRegex(@"^\((?<line>\d+),(?<column>\d+)\): error ", RegexOptions.Multiline)]
     private static partial Regex PlacePattern();
 
     /// <summary>A line of a trace that is not the reader's.</summary>
-    [GeneratedRegex(@"^at Microsoft\.DotNet\.Interactive|System\.Runtime\.CompilerServices|^---")]
+    [GeneratedRegex(@"^at (Microsoft\.DotNet\.Interactive|NotebookHost)|^at Submission#0\.|System\.Runtime\.CompilerServices|^---")]
     private static partial Regex EnginePattern();
 
     [GeneratedRegex(@"in (?<path>\S.*):line (?<line>\d+)$")]

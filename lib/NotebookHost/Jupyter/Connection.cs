@@ -8,7 +8,7 @@ using NetMQ;
 namespace NotebookHost.Jupyter;
 
 /// <summary>A connection file that cannot be used; the message is one line.</summary>
-internal sealed class ConnectionException(string message) : Exception(message);
+internal sealed class ConnectionException(string message) : NotebookFileException(message);
 
 /// <summary>Where a Jupyter client expects its kernel, and the key that signs what they say.</summary>
 internal sealed record Connection(string Ip, int Shell, int Control, int IoPub, int Stdin, int Heartbeat, string Key)
@@ -17,6 +17,7 @@ internal sealed record Connection(string Ip, int Shell, int Control, int IoPub, 
     /// <exception cref="ConnectionException">It is missing, no such file, or asks for another transport, another signature, or an address others can reach.</exception>
     public static Connection Read(string path)
     {
+        ConnectionException Off(string what) => new($"the connection file {path} {what}");
         JsonNode? json;
         try
         {
@@ -24,29 +25,18 @@ internal sealed record Connection(string Ip, int Shell, int Control, int IoPub, 
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {
-            throw new ConnectionException($"the connection file {path} cannot be read: {e.Message.ReplaceLineEndings(" ")}");
+            throw Off($"cannot be read: {e.Message.ReplaceLineEndings(" ")}");
         }
-        T Get<T>(string name)
+        T Get<T>(string name) => (json as JsonObject)?[name] is JsonValue value && value.TryGetValue<T>(out var found) ? found : throw Off($"has no usable '{name}'");
+        int Port(string name) => Get<int>(name) is var port and > 0 and <= IPEndPoint.MaxPort ? port : throw Off($"has {name} {Get<int>(name)}; a port is 1 to {IPEndPoint.MaxPort}");
+        foreach (var (name, ours) in new[] { ("transport", "tcp"), ("signature_scheme", "hmac-sha256"), ("ip", "127.0.0.1") })
         {
-            try
-            {
-                return json![name]!.GetValue<T>();
-            }
-            catch (Exception e) when (e is NullReferenceException or InvalidOperationException or FormatException)
-            {
-                throw new ConnectionException($"the connection file {path} has no usable '{name}'");
-            }
+            if (Get<string>(name) is var asked && asked != ours)
+                throw Off($"asks for {name} '{asked}'; this kernel runs code, and knows {ours} only");
         }
-        if (Get<string>("transport") is var transport and not "tcp")
-            throw new ConnectionException($"the connection file {path} asks for transport '{transport}'; this kernel speaks tcp");
-        if (Get<string>("signature_scheme") is var scheme and not "hmac-sha256")
-            throw new ConnectionException($"the connection file {path} asks for signatures by '{scheme}'; this kernel signs by hmac-sha256");
-        if (Get<string>("ip") is var ip && ip is not "127.0.0.1")
-            throw new ConnectionException($"the connection file {path} asks for address {ip}; this kernel runs code and listens on 127.0.0.1 only");
-        int Port(string name) => Get<int>(name) is var port and > 0 and <= IPEndPoint.MaxPort ? port : throw new ConnectionException($"the connection file {path} has {name} {Get<int>(name)}; a port is 1 to {IPEndPoint.MaxPort}");
-        if (Get<string>("key") is var key && key == "")
-            throw new ConnectionException($"the connection file {path} has an empty key; this kernel runs code and hears signed messages only");
-        return new Connection(ip, Port("shell_port"), Port("control_port"), Port("iopub_port"), Port("stdin_port"), Port("hb_port"), key);
+        if (Get<string>("key") is "")
+            throw Off("has an empty key; this kernel runs code and hears signed messages only");
+        return new Connection(Get<string>("ip"), Port("shell_port"), Port("control_port"), Port("iopub_port"), Port("stdin_port"), Port("hb_port"), Get<string>("key"));
     }
 
     /// <summary>The address of a port.</summary>
@@ -98,10 +88,11 @@ internal sealed record Message(IReadOnlyList<byte[]> Identities, JsonObject Head
             return null;
         try
         {
-            JsonObject Part(int i) => (JsonObject)JsonNode.Parse(parts[i])!;
-            return new Message(all[..at], Part(0), Part(1), Part(3));
+            JsonObject Part(int i) => JsonNode.Parse(parts[i])!.AsObject();
+            var message = new Message(all[..at], Part(0), Part(1), Part(3));
+            return message.Type == "" ? null : message;                                // one that cannot be read throws here and not later
         }
-        catch (Exception e) when (e is JsonException or InvalidCastException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException or NullReferenceException)
         {
             return null;
         }

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using System.IO.Enumeration;
 using System.Text.Json.Nodes;
 using NetMQ;
 using NetMQ.Sockets;
@@ -13,7 +12,7 @@ namespace NotebookHost.Jupyter;
 /// cells in the order they came, one answers heartbeats.
 /// </summary>
 /// <remarks>https://jupyter-client.readthedocs.io/en/stable/messaging.html</remarks>
-internal sealed class JupyterKernel : IDisposable
+internal sealed class JupyterKernel
 {
     private readonly Connection _connection;
     private readonly string _session = Guid.NewGuid().ToString();
@@ -24,11 +23,9 @@ internal sealed class JupyterKernel : IDisposable
     private readonly NetMQQueue<(NetMQSocket Socket, NetMQMessage Frames)> _out = new();
     private readonly BlockingCollection<Message> _work = [];
     private readonly BlockingCollection<string?> _answers = [];
-    private readonly List<(string Code, string? Result)> _history = [];
     private readonly CellOutput _outputs;
     private readonly Session _cells;
-    private volatile Message? _running;
-    private bool _stored;
+    private volatile Message? _running, _last;
     private int _count, _together;
 
     private JupyterKernel(Connection connection)
@@ -65,21 +62,9 @@ internal sealed class JupyterKernel : IDisposable
     /// <summary>Runs the kernel until its client says so, or is gone.</summary>
     public static int Start(string connectionFile)
     {
-        try
-        {
-            using var kernel = new JupyterKernel(Connection.Read(connectionFile));
-            kernel.Run();
-            return 0;
-        }
-        catch (ConnectionException e)
-        {
-            Console.Error.WriteLine(e.Message);
-            return Runner.BadUsage;
-        }
-        finally
-        {
-            NetMQConfig.Cleanup(block: false);
-        }
+        new JupyterKernel(Connection.Read(connectionFile)).Run();
+        NetMQConfig.Cleanup(block: false);
+        return 0;
     }
 
     private void Run()
@@ -90,20 +75,22 @@ internal sealed class JupyterKernel : IDisposable
         Publish("status", null, new JsonObject { ["execution_state"] = "starting" });
         foreach (var message in _work.GetConsumingEnumerable())
         {
-            _running = message;
+            (_running, _last) = (message, message);
             var together = _together > 0;
             _together -= together ? 1 : 0;
             Publish("status", message, new JsonObject { ["execution_state"] = "busy" });
             try
             {
                 if (together && message.Type == "execute_request")
-                    Reply(_shell, message, Aborted());
+                    Reply(_shell, message, new JsonObject { ["status"] = "aborted" });
                 else
                     Answer(message);
             }
             catch (Exception e)
             {
-                Reply(_shell, message, new JsonObject { ["status"] = "error", ["ename"] = e.GetType().Name, ["evalue"] = e.Message, ["traceback"] = new JsonArray() });
+                var said = CellOutput.Of(new CellError(e.GetType().Name, e.Message, []));
+                said["status"] = "error";
+                Reply(_shell, message, said);
             }
             _outputs.Flush();
             Publish("status", message, new JsonObject { ["execution_state"] = "idle" });
@@ -124,16 +111,16 @@ internal sealed class JupyterKernel : IDisposable
                 Execute(message);
                 break;
             case "is_complete_request":
-                Reply(_shell, message, Session.IsComplete((string?)message.Content["code"] ?? ""));
+                Reply(_shell, message, Session.IsComplete(Code(message)));
                 break;
             case "complete_request":
-                Reply(_shell, message, _cells.CompleteAsync((string?)message.Content["code"] ?? "", (int?)message.Content["cursor_pos"] ?? 0).GetAwaiter().GetResult());
+                Reply(_shell, message, _cells.CompleteAsync(Code(message), (int?)message.Content["cursor_pos"] ?? 0).GetAwaiter().GetResult());
                 break;
             case "inspect_request":
-                Reply(_shell, message, _cells.InspectAsync((string?)message.Content["code"] ?? "", (int?)message.Content["cursor_pos"] ?? 0).GetAwaiter().GetResult());
+                Reply(_shell, message, _cells.InspectAsync(Code(message), (int?)message.Content["cursor_pos"] ?? 0).GetAwaiter().GetResult());
                 break;
             case "history_request":
-                Reply(_shell, message, History(message.Content));
+                Reply(_shell, message, new JsonObject { ["status"] = "ok", ["history"] = new JsonArray() });        // clients keep their own
                 break;
             case "comm_info_request":
                 Reply(_shell, message, new JsonObject { ["status"] = "ok", ["comms"] = new JsonObject() });
@@ -144,22 +131,7 @@ internal sealed class JupyterKernel : IDisposable
         }
     }
 
-    /// <summary>The cells of this session that were asked for: the last, those of some numbers, or those that a pattern fits.</summary>
-    private JsonObject History(JsonObject asked)
-    {
-        var all = _history.Select((cell, i) => (Number: i + 1, cell.Code, cell.Result));
-        var which = (string?)asked["hist_access_type"] switch
-        {
-            "range" => all.Where(c => c.Number >= ((int?)asked["start"] ?? 1) && c.Number < ((int?)asked["stop"] ?? int.MaxValue)),
-            "search" => all.Where(c => FileSystemName.MatchesSimpleExpression((string?)asked["pattern"] ?? "*", c.Code, ignoreCase: false)),
-            _ => all,
-        };
-        if ((bool?)asked["unique"] ?? false)
-            which = which.GroupBy(c => c.Code).Select(same => same.Last()).OrderBy(c => c.Number);
-        which = which.TakeLast((int?)asked["n"] ?? int.MaxValue);
-        var withOutput = (bool?)asked["output"] ?? false;
-        return new JsonObject { ["status"] = "ok", ["history"] = new JsonArray([.. which.Select(c => new JsonArray(0, c.Number, withOutput ? new JsonArray(c.Code, c.Result) : JsonValue.Create(c.Code)))]) };
-    }
+    private static string Code(Message message) => (string?)message.Content["code"] ?? "";
 
     /// <summary>What may not wait for a running cell.</summary>
     private void Control(Message message)
@@ -184,13 +156,7 @@ internal sealed class JupyterKernel : IDisposable
         Reply(socket, message, new JsonObject { ["status"] = "ok", ["restart"] = message.Content["restart"]?.DeepClone() ?? false });
         _work.CompleteAdding();
         Interrupt();
-        // A cell that will not end does not keep the kernel.
-        new Thread(() =>
-        {
-            Thread.Sleep(2000);
-            Environment.Exit(0);
-        })
-        { IsBackground = true }.Start();
+        _ = Task.Delay(2000).ContinueWith(_ => Environment.Exit(0), TaskScheduler.Default);                    // whatever a cell does
     }
 
     private void Interrupt()
@@ -201,14 +167,10 @@ internal sealed class JupyterKernel : IDisposable
 
     private void Execute(Message message)
     {
-        var code = (string?)message.Content["code"] ?? "";
+        var code = Code(message);
         var silent = (bool?)message.Content["silent"] ?? false;
-        _stored = !silent && ((bool?)message.Content["store_history"] ?? true);
-        if (_stored)
-        {
+        if (!silent && ((bool?)message.Content["store_history"] ?? true))
             _count++;
-            _history.Add((code, null));
-        }
         if (!silent)
             Publish("execute_input", message, new JsonObject { ["code"] = code, ["execution_count"] = _count });
         _outputs.StartCell();
@@ -218,15 +180,10 @@ internal sealed class JupyterKernel : IDisposable
         if (error is not null && !silent)
             _outputs.Emit(CellOutput.Of(error));
         _outputs.Flush();
-        if (error is null)
-        {
-            Reply(_shell, message, new JsonObject { ["status"] = "ok", ["execution_count"] = _count, ["payload"] = new JsonArray(), ["user_expressions"] = new JsonObject() });
-            return;
-        }
-        Reply(_shell, message, new JsonObject { ["status"] = "error", ["execution_count"] = _count, ["ename"] = error.Type, ["evalue"] = error.Message, ["traceback"] = new JsonArray([.. error.Traceback.Select(l => JsonValue.Create(l))]) });
+        var reply = error is null ? new JsonObject { ["payload"] = new JsonArray(), ["user_expressions"] = new JsonObject() } : CellOutput.Of(error);
+        (reply["status"], reply["execution_count"]) = (error is null ? "ok" : "error", _count);
+        Reply(_shell, message, reply);
     }
-
-    private static JsonObject Aborted() => new() { ["status"] = "aborted" };
 
     private static JsonObject KernelInfo() => new()
     {
@@ -246,15 +203,11 @@ internal sealed class JupyterKernel : IDisposable
         content.Remove("output_type");
         var type = (string)output["output_type"]!;
         if (type == "execute_result")
-        {
             content["execution_count"] = _count;
-            if (_stored)
-                _history[^1] = _history[^1] with { Result = (string?)content["data"]?["text/plain"] };
-        }
         // Red, as the clients show other languages' errors.
         if (type == "error" && content["traceback"] is JsonArray { Count: > 0 } trace)
             trace[0] = $"\u001b[31m{(string?)trace[0]}\u001b[0m";
-        Publish(type, _running, content);
+        Publish(type, _last, content);                                                 // of a cell that is over, as its own
     }
 
     private void Publish(string type, Message? parent, JsonObject content)
@@ -265,8 +218,16 @@ internal sealed class JupyterKernel : IDisposable
 
     private void Receive(NetMQSocket socket, Action<Message> handle)
     {
-        if (Message.FromFrames(socket.ReceiveMultipartMessage(), _connection.Key) is { } message && !_work.IsAddingCompleted)
-            handle(message);                                                           // what is not signed is dropped
+        if (Message.FromFrames(socket.ReceiveMultipartMessage(), _connection.Key) is not { } message)
+            return;                                                                    // what is not signed is dropped
+        try
+        {
+            handle(message);
+        }
+        catch (InvalidOperationException)
+        {
+            // It came after the end, or says nothing that can be read.
+        }
     }
 
     /// <summary>A kernel without its client is of no use to anybody.</summary>
@@ -274,27 +235,18 @@ internal sealed class JupyterKernel : IDisposable
     {
         if (!int.TryParse(Environment.GetEnvironmentVariable("JPY_PARENT_PID"), out var parent))
             return;
-        new Thread(() =>
+        _ = Task.Run(async () =>
         {
             try
             {
-                using var process = Process.GetProcessById(parent);
-                process.WaitForExit();
+                await Process.GetProcessById(parent).WaitForExitAsync();
             }
             catch (ArgumentException)
             {
+                // It is gone already.
             }
             Environment.Exit(1);
-        })
-        { IsBackground = true }.Start();
-    }
-
-    public void Dispose()
-    {
-        _poller.Dispose();
-        foreach (var socket in new NetMQSocket[] { _shell, _control, _stdin, _ioPub, _heartbeat })
-            socket.Dispose();
-        _out.Dispose();
+        });
     }
 
     /// <summary>Asks the client; null where it was interrupted.</summary>

@@ -36,7 +36,7 @@ internal static class KernelSpec
             ["display_name"] = taken ? ".NET (C#), NotebookHost" : ".NET (C#)",
             ["language"] = "C#",
             ["interrupt_mode"] = "message",
-            ["env"] = new JsonObject { [Engine.GarbageCollection.Variable] = Engine.GarbageCollection.Budget },
+            ["env"] = new JsonObject { [DotNet.CollectionVariable] = DotNet.CollectionBudget },
             ["metadata"] = new JsonObject { ["installer"] = Mark },
         };
         Files.Replace(Path.Combine(target, "kernel.json"), spec.ToJsonString(new JsonSerializerOptions { WriteIndented = true }));
@@ -55,20 +55,10 @@ internal static class KernelSpec
             Directory.Delete(folder, recursive: true);
             Console.WriteLine($"removed {folder}");
         }
-        if (ours.Count == 0)
-            Console.WriteLine($"This kernel is not registered in {Folder}.");
+        Console.Write(ours.Count > 0 ? "" : $"This kernel is not registered in {Folder}.\n");
         return 0;
     }
 
     private static bool IsOurs(string folder)
-    {
-        try
-        {
-            return (string?)JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "kernel.json")))?["metadata"]?["installer"] == Mark;
-        }
-        catch (Exception e) when (e is IOException or JsonException or InvalidOperationException)
-        {
-            return false;
-        }
-    }
+        => Path.Combine(folder, "kernel.json") is var file && File.Exists(file) && File.ReadAllText(file).Contains($"\"installer\": \"{Mark}\"", StringComparison.Ordinal);
 }

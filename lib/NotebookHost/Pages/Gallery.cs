@@ -29,14 +29,13 @@ internal static partial class Gallery
         var lessons = Read(run, sources).OrderBy(l => readme.IndexOf(l.Path, StringComparison.Ordinal) is >= 0 and var place ? place : int.MaxValue).ThenBy(l => l.Path, StringComparer.Ordinal).ToList();
         var (name, about) = Introduced(readme);
         // Beside the old site, and then in its place: a reader never sees half of it.
-        var draft = folder.TrimEnd('/', '\\') + ".part";
-        if (Directory.Exists(draft))
-            Directory.Delete(draft, recursive: true);
-        void Write(string path, string text)
+        var draft = $"{folder.TrimEnd('/', '\\')}.{Guid.NewGuid():N}.part";
+        void Write(string path, string text) => WriteBytes(path, Encoding.UTF8.GetBytes(text));
+        void WriteBytes(string path, byte[] content)
         {
             var target = Path.Combine(draft, path);
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-            File.WriteAllText(target, text);
+            File.WriteAllBytes(target, content);
         }
         var scripts = new Dictionary<string, string>();
         for (var i = 0; i < lessons.Count; i++)
@@ -48,11 +47,7 @@ internal static partial class Gallery
         foreach (var (once, script) in scripts)
             Write($"{Assets}/{once}.js", script);
         foreach (var lesson in lessons.Where(l => l.Picture is not null))
-        {
-            var target = Path.Combine(draft, PictureOf(lesson)!);
-            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-            File.WriteAllBytes(target, Convert.FromBase64String(lesson.Picture!.Data));
-        }
+            WriteBytes(PictureOf(lesson)!, Convert.FromBase64String(lesson.Picture!.Data));
         Write("index.html", Index(name, about, lessons));
         Write("scoreboard.html", Scoreboard(name, lessons));
         foreach (var asset in (string[])["Gallery.css", "Gallery.js"])

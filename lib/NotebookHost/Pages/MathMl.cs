@@ -66,70 +66,59 @@ internal sealed class MathMl
         while (true)
         {
             SkipSpace();
-            if (_at >= _tex.Length)
-                break;
-            if (_tex[_at] == '_')
-            {
-                _at++;
+            if (Take("_"))
                 below = Argument();
-            }
-            else if (_tex[_at] == '^')
-            {
-                _at++;
-                above = (above ?? "") + Argument();
-            }
-            else if (_tex[_at] == '\'')
-            {
-                _at++;
-                above = (above ?? "") + "<mo>′</mo>";
-            }
+            else if (Take("^"))
+                above += Argument();
+            else if (Take("'"))
+                above += "<mo>′</mo>";
             else
-            {
                 break;
-            }
         }
         var large = atom is "<mo>∑</mo>" or "<mo>∏</mo>" || atom.EndsWith("<mo>⏟</mo></munder>", StringComparison.Ordinal);
+        var (under, over, both) = large ? ("munder", "mover", "munderover") : ("msub", "msup", "msubsup");
         return (below, above) switch
         {
             (null, null) => atom,
-            (not null, null) => large ? $"<munder>{atom}<mrow>{below}</mrow></munder>" : $"<msub>{atom}<mrow>{below}</mrow></msub>",
-            (null, not null) => large ? $"<mover>{atom}<mrow>{above}</mrow></mover>" : $"<msup>{atom}<mrow>{above}</mrow></msup>",
-            _ => large ? $"<munderover>{atom}<mrow>{below}</mrow><mrow>{above}</mrow></munderover>" : $"<msubsup>{atom}<mrow>{below}</mrow><mrow>{above}</mrow></msubsup>",
+            (not null, null) => $"<{under}>{atom}<mrow>{below}</mrow></{under}>",
+            (null, not null) => $"<{over}>{atom}<mrow>{above}</mrow></{over}>",
+            _ => $"<{both}>{atom}<mrow>{below}</mrow><mrow>{above}</mrow></{both}>",
         };
     }
 
+    /// <summary>As in TeX, an argument without braces is one token: \frac12 is a half.</summary>
     private string Argument()
     {
         SkipSpace();
-        if (_at >= _tex.Length)
-            return "";
-        // As in TeX, an argument without braces is one token: \frac12 is a half.
-        return char.IsDigit(_tex[_at]) ? $"<mn>{_tex[_at++]}</mn>" : Atom();
+        return _at >= _tex.Length ? "" : char.IsDigit(_tex[_at]) ? $"<mn>{_tex[_at++]}</mn>" : Atom();
     }
 
     private string Atom()
     {
-        var c = _tex[_at];
-        if (c == '{')
+        System.Runtime.CompilerServices.RuntimeHelpers.EnsureSufficientExecutionStack();
+        if (Take("{"))
         {
-            _at++;
             var inside = Row("}");
-            _at = Math.Min(_at + 1, _tex.Length);
+            Take("}");
             return $"<mrow>{inside}</mrow>";
         }
+        var c = _tex[_at];
         if (c == '\\')
             return Command();
+        var from = _at++;
         if (char.IsDigit(c))
         {
-            var from = _at;
             while (_at < _tex.Length && (char.IsDigit(_tex[_at]) || (_tex[_at] == '.' && _at + 1 < _tex.Length && char.IsDigit(_tex[_at + 1]))))
                 _at++;
             return $"<mn>{_tex[from.._at]}</mn>";
         }
-        _at++;
-        if (char.IsLetter(c))
-            return $"<mi>{c}</mi>";
-        return c switch { '-' => "<mo>−</mo>", '~' => "<mspace width=\"0.33em\"/>", '(' or ')' or '[' or ']' or '|' or '‖' => $"<mo stretchy=\"false\">{c}</mo>", _ => $"<mo>{WebUtility.HtmlEncode(c.ToString())}</mo>" };
+        return c switch
+        {
+            '-' => "<mo>−</mo>",
+            '~' => "<mspace width=\"0.33em\"/>",
+            '(' or ')' or '[' or ']' or '|' or '‖' => $"<mo stretchy=\"false\">{c}</mo>",
+            _ => char.IsLetter(c) ? $"<mi>{c}</mi>" : $"<mo>{WebUtility.HtmlEncode(c.ToString())}</mo>",
+        };
     }
 
     private string Command()
@@ -157,11 +146,10 @@ internal sealed class MathMl
                 return $"<mfrac>{Argument()}{Argument()}</mfrac>";
             case "sqrt":
                 SkipSpace();
-                if (_at < _tex.Length && _tex[_at] == '[')
+                if (Take("["))
                 {
-                    _at++;
                     var degree = Row("]");
-                    _at++;
+                    Take("]");
                     return $"<mroot>{Argument()}<mrow>{degree}</mrow></mroot>";
                 }
                 return $"<msqrt>{Argument()}</msqrt>";
@@ -174,8 +162,7 @@ internal sealed class MathMl
             case "left":
                 var open = Delimiter();
                 var inside = Row("right");
-                if (At("\\right"))
-                    _at += "\\right".Length;
+                Take("\\right");
                 return $"<mrow>{open}{inside}{Delimiter()}</mrow>";
             case "big" or "Big" or "bigl" or "bigr" or "Bigl" or "Bigr":
                 return Delimiter();
@@ -197,32 +184,21 @@ internal sealed class MathMl
     private string Environment(string name)
     {
         var table = new StringBuilder();
-        while (_at < _tex.Length)
+        do
         {
             table.Append("<mtr>");
-            while (true)
+            var align = name == "aligned" ? "right" : "left";
+            do
             {
-                table.Append($"<mtd style=\"text-align:{(name == "aligned" && !table.ToString().EndsWith("<mtr>", StringComparison.Ordinal) ? "left" : name == "aligned" ? "right" : "left")}\">{Row("cell")}</mtd>");
-                if (_at < _tex.Length && _tex[_at] == '&')
-                {
-                    _at++;
-                    continue;
-                }
-                break;
+                table.Append($"<mtd style=\"text-align:{align}\">{Row("cell")}</mtd>");
+                align = "left";
             }
+            while (Take("&"));
             table.Append("</mtr>");
-            if (At("\\\\"))
-            {
-                _at += 2;
-                continue;
-            }
-            if (At("\\end"))
-            {
-                _at += "\\end".Length;
-                Verbatim();
-            }
-            break;
         }
+        while (Take("\\\\"));
+        if (Take("\\end"))
+            Verbatim();
         return name == "cases" ? $"<mrow><mo>{{</mo><mtable>{table}</mtable></mrow>" : $"<mtable>{table}</mtable>";
     }
 
@@ -245,6 +221,13 @@ internal sealed class MathMl
         var text = _tex[(_at + 1)..end];
         _at = Math.Min(end + 1, _tex.Length);
         return text;
+    }
+
+    private bool Take(string text)
+    {
+        var there = At(text);
+        _at += there ? text.Length : 0;
+        return there;
     }
 
     private bool At(string text) => string.CompareOrdinal(_tex, _at, text, 0, text.Length) == 0;

@@ -41,6 +41,18 @@ internal static partial class Page
     /// <summary>Markdown as HTML, formulas as MathML, which browsers draw without help.</summary>
     internal static string Prose(string markdown)
     {
+        try
+        {
+            return Rendered(markdown);
+        }
+        catch (Exception e) when (e is ArgumentException or InsufficientExecutionStackException)
+        {
+            return $"<pre>{Encode(markdown)}</pre>";                                   // too deep for anybody
+        }
+    }
+
+    private static string Rendered(string markdown)
+    {
         // A paragraph that is one $$…$$ is a formula on a line of its own, as in Jupyter.
         var html = Markdig.Markdown.ToHtml(DisplayPattern().Replace(markdown, m => $"\n$$\n{m.Groups["tex"].Value.Trim()}\n$$\n"), Markdown);
         return MathPattern().Replace(html, m => MathMl.From(WebUtility.HtmlDecode(m.Groups["tex"].Value), block: m.Groups["open"].Value == "\\["));

@@ -47,6 +47,22 @@ run("async Task<int> Later() { await Task.Delay(10); return 5; }")
 for name, code in [("Result", "Later().Result"), ("GetResult", "Later().GetAwaiter().GetResult()"), ("Wait", "var later = Later(); later.Wait(); later.Result")]:
     check(f"{name} of one's own task does not hang", run(code)[1][-1:] != [] and run(code)[1][-1][1]["data"]["text/plain"] == "5")
 
+# What prints while it is interrupted leaves nothing half said.
+for attempt in range(20):
+    threading.Timer(0.15, manager.interrupt_kernel).start()
+    reply, _, _ = run("while (true) Console.WriteLine(1);", timeout=20)
+    reply2, outputs, _ = run("2 + 2", timeout=20)
+    if reply["status"] != "error" or [c["data"]["text/plain"] for k, c in outputs if k == "execute_result"] != ["4"]:
+        break
+check("twenty interrupts of a cell that prints, and each next cell answers", attempt == 19 and outputs, (attempt, reply, outputs[:2]))
+reply, _, _ = run("#!nosuch")
+check("what fails after an interrupt is not called interrupted", "nosuch" in reply["evalue"], reply)
+for bad in ({"code": 5}, {"code": "1", "silent": "x"}):
+    client.shell_channel.send(client.session.msg("execute_request", bad))
+client.stdin_channel.send(client.session.msg("input_reply", {"value": 5}))
+time.sleep(0.5)
+check("messages of odd content do no harm", run("kept")[0]["status"] == "ok")
+
 reply, outputs, _ = run('Console.Write("a"); Console.Error.Write("b"); display(1); Console.WriteLine("c"); var d = display(2); d.Update(3);')
 kinds = [(kind, content.get("name") or content["data"]["text/plain"]) for kind, content in outputs]
 check("outputs come in order", kinds == [("stream", "stdout"), ("stream", "stderr"), ("display_data", "1"), ("stream", "stdout"), ("display_data", "2"), ("update_display_data", "3")] , kinds)

@@ -19,8 +19,6 @@ class CSharp(jkt.KernelTests):
     code_execute_result = [{"code": "1 + 2", "result": "3"}, {"code": "\"a\" + 1", "result": "a1"}]
     code_display_data = [{"code": 'display(HTML("<b>x</b>"))', "mime": "text/html"}]
     code_inspect_sample = "Console.WriteLine"
-    supported_history_operations = ("tail", "range", "search")
-    code_history_pattern = "1*2*"
 
 
 if __name__ == "__main__":
