@@ -28,7 +28,7 @@ public abstract class HostTest : IDisposable
     {
         Write("n.ipynb", code);
         var (status, _, _) = await Run("n.ipynb");
-        var executed = JsonNode.Parse(File.ReadAllText(Path.Combine(Folder, "out", "n.ipynb")))!;
+        var executed = Files.Json(File.ReadAllText(Path.Combine(Folder, "out", "n.ipynb")))!;
         return (status, [.. executed["cells"]!.AsArray().Select(c => c!["outputs"]!.AsArray())]);
     }
 }

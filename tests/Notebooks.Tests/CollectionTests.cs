@@ -109,7 +109,7 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
         await Jupyter.RequireAsync("nbclient", "nbformat");
         var data = Directory.CreateDirectory(Path.Combine(run.Scratch, "tool")).FullName;
         await RealTool.InstallKernelAsync(data);
-        await AssertSameThroughJupyter(data, Some is { Count: 4 } ? [Some[^1]] : Some);
+        await AssertSameThroughJupyter(data, ["notebooks/weight-decay/02-the-exponential-learning-rate.ipynb"]);
     }
 
     [Fact]

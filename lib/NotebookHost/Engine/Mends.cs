@@ -176,7 +176,7 @@ internal static partial class Mends
     [GeneratedRegex("</t[dh]>")]
     private static partial Regex CellPattern();
 
-    [GeneratedRegex("</(tr|div|p|summary|pre|li)>|<br ?/?>")]
+    [GeneratedRegex("</(tr|div|p|summary|pre|li|strong)>|<br ?/?>")]
     private static partial Regex RowPattern();
 
     [GeneratedRegex("<[^>]*>")]
