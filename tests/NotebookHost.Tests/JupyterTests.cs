@@ -25,14 +25,29 @@ public sealed class JupyterTests : HostTest
         Script.AssertAllOk(await Jupyter.RunAsync("cases.py", Folder), checks: 30);
     }
 
-    [Fact]
-    public async Task JupytersOwnPageRunsInterruptsAndCompletes()
+    [Theory]
+    [InlineData("ours")]
+    [InlineData("tool")]
+    public async Task JupytersOwnPageShowsWhatAReaderShouldSee(string kernel)
     {
         Browser.Require();
         await Jupyter.RequireAsync("notebook");
-        await Jupyter.InstallAsync(Folder);
+        if (kernel == "ours")
+        {
+            await Jupyter.InstallAsync(Folder);
+        }
+        else
+        {
+            await RealTool.RequireAsync();
+            File.Copy(Path.Combine(Host.Root, ".config", "dotnet-tools.json"), Path.Combine(Directory.CreateDirectory(Path.Combine(Folder, ".config")).FullName, "dotnet-tools.json"));
+            await RealTool.InstallKernelAsync(Folder);
+        }
         Write("n.ipynb", "var kept = 41; display(HTML(\"<b>x</b>\")); kept", "while (true) { }", "kept + 1",
-            $"#r \"{Host.Library}\"\nTrainingDynamics.Figures.Figure.Lines(\"a line\", \"x\", \"y\").Line(\"l\", [1, 2], [1, 2])");
+            $"#r \"{Host.Library}\"\nTrainingDynamics.Figures.Figure.Lines(\"a line\", \"x\", \"y\").Line(\"l\", [1, 2], [1, 2])",
+            "TrainingDynamics.Notebook.Table.Of(new[] { new { Method = \"first\", LostAt93 = 0.5 }, new { Method = \"second\", LostAt93 = 0.25 } })",
+            "using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime;\n"
+            + "var walk = new RandomWalk(1000, new ReplicaRandom(1, 2, 3), 1.0);\n_ = Training.Run(walk, new Sgd(walk.Weights, 0.1), 500, observe: _ => System.Threading.Thread.Sleep(10));",
+            "var a = 1;\nvar b = nosuch;");
         var port = FreePort();
         const string token = "for-this-test";
         using var server = Process.Start(new ProcessStartInfo(Jupyter.Python, ["-m", "notebook", "--no-browser", "--ip=127.0.0.1", $"--port={port}", "--port-retries=0", "--allow-root", $"--NotebookApp.token={token}"])
@@ -56,14 +71,14 @@ public sealed class JupyterTests : HostTest
                 {
                 }
             }
-            Script.AssertAllOk(await Browser.RunAsync("jupyter.cjs", $"http://127.0.0.1:{port}/?token={token}", "n.ipynb"), checks: 7);
+            Script.AssertAllOk(await Browser.RunAsync("jupyter.cjs", $"http://127.0.0.1:{port}/?token={token}", "n.ipynb", kernel), checks: kernel == "ours" ? 10 : 7);
         }
         finally
         {
             server.Kill(entireProcessTree: true);
             await server.WaitForExitAsync(TestContext.Current.CancellationToken);
         }
-        Assert.Contains("Kernel interrupted", await log);
+        Assert.Equal(kernel == "ours", (await log).Contains("Kernel interrupted"));
     }
 
     private static int FreePort()
