@@ -125,8 +125,9 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
             {
                 var events = await tool.RunAsync(cell.Source);
                 Assert.True(events[^1].Type == "CommandSucceeded", $"{path}, {cell.Id}: {events[^1].Event["message"]}");
-                // The tool shows a compiler's warnings in red: there are none.
-                Assert.All(events.Where(e => e.Type == "DiagnosticsProduced"), e => Assert.Equal("[]", e.Event["formattedDiagnostics"]!.ToJsonString()));
+                // The tool shows a compiler's warnings in red: there are none, but that TorchSharp was built with .NET 8 (CS1701).
+                var warnings = events.Where(e => e.Type == "DiagnosticsProduced").SelectMany(e => e.Event["formattedDiagnostics"]!.AsArray());
+                Assert.DoesNotContain(warnings, w => !((string)w!["value"]!).StartsWith("warning CS1701", StringComparison.Ordinal));
                 foreach (var shown in events.SelectMany(e => e.Shown))
                 {
                     if (shown.MimeType == "application/vnd.notebook.claims+json")
