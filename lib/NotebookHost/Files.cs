@@ -99,9 +99,6 @@ internal sealed class PatientWriter(TextWriter inner) : TextWriter
         {
             inner.Write(value);
         }
-        catch (Exception e) when (Files.IsAboutFiles(e) || e is ObjectDisposedException)
-        {
-            // Closed, or a full disk behind it.
-        }
+        catch (Exception e) when (Files.IsAboutFiles(e) || e is ObjectDisposedException) { } // Closed, or a full disk behind it.
     }
 }

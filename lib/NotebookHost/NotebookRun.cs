@@ -180,10 +180,7 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
         {
             child.Kill(entireProcessTree: true);
         }
-        catch (Exception e) when (e is InvalidOperationException or System.ComponentModel.Win32Exception)
-        {
-            // It has ended by itself.
-        }
+        catch (Exception e) when (e is InvalidOperationException or System.ComponentModel.Win32Exception) { } // It has ended by itself.
     }
 
     /// <summary>What was printed past the console, by native code or another program.</summary>

@@ -91,10 +91,7 @@ internal static partial class Pictures
             {
                 Directory.Delete(folder, recursive: true);
             }
-            catch (IOException)
-            {
-                // The browser's helpers may hold a file for a moment; it is a temporary folder.
-            }
+            catch (IOException) { } // The browser's helpers may hold a file for a moment; it is a temporary folder.
         }
     }
 

@@ -51,10 +51,7 @@ internal static class Runner
                     await stop.CancelAsync();
             });
         }
-        catch (OperationCanceledException)
-        {
-            // What is finished is written below.
-        }
+        catch (OperationCanceledException) { } // What is finished is written below.
         report.Write();
         if (interrupted.IsCancellationRequested)
         {

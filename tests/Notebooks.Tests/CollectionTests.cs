@@ -223,7 +223,7 @@ public sealed partial class LibraryTests : HostTest
         var readme = File.ReadAllText(Path.Combine(Host.Root, "README.md"));
         var example = ExamplePattern().Match(readme).Groups[1].Value;
         Assert.NotEmpty(example);
-        Write("n.ipynb", Cell("using TrainingDynamics.Data; using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime;"), example);
+        Write("n.ipynb", $"#r \"{Host.Library}\"\n" + "using TrainingDynamics.Data; using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime;", example);
         var (status, output, error) = await Run("n.ipynb");
         Assert.True(status == 0, output + error);
     }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using System.Text.Json.Nodes;
 
@@ -8,27 +9,27 @@ namespace NotebookHost.Engine;
 /// more than anybody reads. Takes the place of the console.
 /// </summary>
 /// <remarks>
-/// A cell's thread may be aborted between any two instructions, so it only puts what it gives on a stack, in one atomic step; a thread of
-/// ours takes it from there. Nothing that others wait for is ever half done.
+/// A cell's thread may be aborted between any two instructions, so it only puts what it gives on a stack, in one atomic step, and calls
+/// nobody: an event's own lock might be left taken. A thread of ours looks there, often while a cell runs.
 /// </remarks>
 internal sealed class CellOutput
 {
     /// <summary>What a cell prints beyond this many characters is dropped, with a notice.</summary>
     private const int MostText = 1_000_000;
 
-    /// <summary>What a cell displays beyond this many characters is dropped, with a notice.</summary>
+    /// <summary>And what it displays beyond this many.</summary>
     private const long MostDisplayed = 30_000_000;
 
     /// <summary>Who gives more than this at once waits.</summary>
     private const int MostGiven = 20_000;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(0.1);
-
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(0.1), Often = TimeSpan.FromMilliseconds(2), Seldom = TimeSpan.FromMilliseconds(50);
     private readonly Action<JsonObject> _send;
     private readonly AutoResetEvent _called = new(false);
     private readonly TextWriter _stdout, _stderr;
     private Given? _given;
     private int _count;
+    private volatile bool _busy;
 
     // What follows is the sending thread's alone.
     private readonly StringBuilder _pending = new();
@@ -60,7 +61,12 @@ internal sealed class CellOutput
     }
 
     /// <summary>Gives every cell its own room.</summary>
-    public void StartCell() => Give(() => (_displayed, _room["stdout"], _room["stderr"], _lineStarts) = (0, MostText, MostText, true));
+    public void StartCell()
+    {
+        Give(() => (_displayed, _room["stdout"], _room["stderr"], _lineStarts) = (0, MostText, MostText, true));
+        _busy = true;
+        _called.Set();
+    }
 
     /// <summary>A displayed value or an error, after what was printed before it.</summary>
     public void Emit(JsonObject output) => Give(() =>
@@ -77,12 +83,17 @@ internal sealed class CellOutput
             Print("stderr", $"… (more than {MostDisplayed:N0} characters displayed: the rest is left out)\n");
     });
 
-    /// <summary>Returns when all that was given is sent.</summary>
+    /// <summary>What was printed is sent without waiting for its line's end.</summary>
+    public void Hurry() => Give(SendPending);
+
+    /// <summary>Returns when all that was given is sent; not for a cell's own thread.</summary>
     public void Flush()
     {
         using var sent = new ManualResetEventSlim();
-        Give(SendPending);
+        Hurry();
         Give(sent.Set);
+        _busy = false;
+        _called.Set();
         sent.Wait();
     }
 
@@ -110,24 +121,28 @@ internal sealed class CellOutput
         do
             given.Before = _given;
         while (Interlocked.CompareExchange(ref _given, given, given.Before) != given.Before);
-        _called.Set();
-        if (Interlocked.Increment(ref _count) > MostGiven)
-            Thread.Sleep(1);
+        Interlocked.Increment(ref _count);
+        while (Volatile.Read(ref _count) > MostGiven)
+            Thread.Yield();
     }
 
     private void SendAll()
     {
-        while (true)
+        for (var clock = Stopwatch.StartNew(); ;)
         {
-            // A call may be lost with the thread that was to make it; and what has no end of line is sent after a moment.
-            if (!_called.WaitOne(Patience) && _given is null)
-                SendPending();
+            _called.WaitOne(_busy ? Often : Seldom);
+            if (_pending.Length == 0)
+                clock.Restart();
+            else if (clock.Elapsed > Patience)
+                SendPending();                                                         // what has no end of line is sent after a moment
             var acts = new Stack<Action>();
             for (var given = Interlocked.Exchange(ref _given, null); given is not null; given = given.Before)
                 acts.Push(given.Act);
             Interlocked.Add(ref _count, -acts.Count);
             while (acts.TryPop(out var act))
                 act();
+            if (_pending.Length > 0 && _pending[^1] == '\n')
+                SendPending();
         }
     }
 
@@ -139,7 +154,7 @@ internal sealed class CellOutput
             SendPending();
         _stream = stream;
         _pending.Append(text);
-        if (_pending.Length > 4096 || text.EndsWith('\n'))
+        if (_pending.Length > 4096)
             SendPending();
     }
 
@@ -166,19 +181,17 @@ internal sealed class CellOutput
         private readonly string _name;
 
         public Text(CellOutput outputs, string name) => (_outputs, _name, CoreNewLine) = (outputs, name, ['\n']);
-
         public override Encoding Encoding => Encoding.UTF8;
 
         public override void Write(char value) => Write(value.ToString());
-
         public override void Write(char[] buffer, int index, int count) => Write(new string(buffer, index, count));
+        public override void WriteLine(string? value) => Write(value + "\n");
 
         public override void Write(string? value)
         {
+            CellThread.EndIfInterrupted();
             if (!string.IsNullOrEmpty(value))
                 _outputs.Give(() => _outputs.Print(_name, value));
         }
-
-        public override void WriteLine(string? value) => Write(value + "\n");
     }
 }

@@ -10,7 +10,7 @@ namespace NotebookHost.Engine;
 /// </summary>
 internal sealed class CellThread
 {
-    private sealed record Running(CancellationTokenSource Cancel, TaskCompletionSource Done);
+    private sealed record Running(CancellationTokenSource Cancel, TaskCompletionSource Done, Continuations Context);
 
     private Worker _worker = new();
     private volatile Running? _running;
@@ -27,8 +27,8 @@ internal sealed class CellThread
             return;
         }
         var (cancel, done) = (new CancellationTokenSource(), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
-        _running = new Running(cancel, done);
-        _worker.Do(() => Work(cell, cancel.Token, done));
+        var running = _running = new Running(cancel, done, new Continuations(cancel.Token));
+        _worker.Do(() => Work(cell, running));
         try
         {
             await done.Task;
@@ -48,8 +48,13 @@ internal sealed class CellThread
         Interrupted = "the cell was interrupted; what earlier cells declared is still there, and what it started in the background goes on";
         var worker = _worker;
         _worker = new Worker();
-        worker.End();                                                                  // out of a sleep or a wait
-        _ = Task.Run(running.Cancel.Cancel);                                           // out of a loop; returns only when the cell is out
+        running.Context.Asked = true;
+        _ = Task.Run(async () =>
+        {
+            await Task.Delay(30);                                                      // one that prints may end by itself
+            worker.End();                                                              // out of a sleep or a wait
+            running.Cancel.Cancel();                                                   // out of a loop; returns only when the cell is out
+        });
         _ = Task.Delay(2000).ContinueWith(_ =>
         {
             if (!running.Done.Task.IsCompleted)
@@ -59,14 +64,22 @@ internal sealed class CellThread
         return true;
     }
 
-    private static void Work(Func<Task> cell, CancellationToken cancel, TaskCompletionSource done)
+    /// <summary>Called where a cell prints: ends it if it was interrupted. An abort there is a danger: see LOG.md, "The engine".</summary>
+    public static void EndIfInterrupted()
     {
+        if (SynchronizationContext.Current is Continuations { Asked: true })
+            throw new OperationCanceledException();
+    }
+
+    private static void Work(Func<Task> cell, Running running)
+    {
+        var (cancel, done) = (running.Cancel.Token, running.Done);
         try
         {
-            Controlled(() => cell().GetAwaiter().GetResult(), new Continuations(cancel), cancel);
+            Controlled(() => cell().GetAwaiter().GetResult(), running.Context, cancel);
             done.TrySetResult();
         }
-        catch (Exception e) when (e is OperationCanceledException or ThreadInterruptedException && cancel.IsCancellationRequested)
+        catch (Exception e) when (e is OperationCanceledException or ThreadInterruptedException && running.Context.Asked)
         {
             done.TrySetResult();
         }
@@ -99,10 +112,7 @@ internal sealed class CellThread
                     foreach (var (act, context) in _work.GetConsumingEnumerable())
                         ExecutionContext.Run(context!, _ => act(), null);
                 }
-                catch (ThreadInterruptedException)
-                {
-                    // It was replaced.
-                }
+                catch (ThreadInterruptedException) { } // It was replaced.
             })
             { IsBackground = true, Name = "cells" };
             _thread.UnsafeStart();
@@ -113,13 +123,16 @@ internal sealed class CellThread
         public void End()
         {
             _work.CompleteAdding();
-            _thread.Interrupt();
+            if (_thread.ThreadState.HasFlag(ThreadState.WaitSleepJoin))
+                _thread.Interrupt();
         }
     }
 
     /// <summary>What awaits of a cell come back with: on threads of the pool, within reach of the cell's interrupt.</summary>
     private sealed class Continuations(CancellationToken cancel) : SynchronizationContext
     {
+        public volatile bool Asked;
+
         public override SynchronizationContext CreateCopy() => this;
 
         public override void Post(SendOrPostCallback d, object? state) => ThreadPool.QueueUserWorkItem(_ =>
@@ -128,10 +141,7 @@ internal sealed class CellThread
             {
                 Controlled(() => d(state), this, cancel);
             }
-            catch (OperationCanceledException) when (cancel.IsCancellationRequested)
-            {
-                // The cell was interrupted: nothing of it goes on.
-            }
+            catch (OperationCanceledException) when (Asked) { } // Nothing of it goes on.
         });
     }
 }

@@ -224,10 +224,7 @@ internal sealed class JupyterKernel
         {
             handle(message);
         }
-        catch (InvalidOperationException)
-        {
-            // It came after the end, or says nothing that can be read.
-        }
+        catch (InvalidOperationException) { } // It came after the end, or says nothing that can be read.
     }
 
     /// <summary>A kernel without its client is of no use to anybody.</summary>
@@ -241,10 +238,7 @@ internal sealed class JupyterKernel
             {
                 await Process.GetProcessById(parent).WaitForExitAsync();
             }
-            catch (ArgumentException)
-            {
-                // It is gone already.
-            }
+            catch (ArgumentException) { } // It is gone already.
             Environment.Exit(1);
         });
     }
@@ -254,10 +248,8 @@ internal sealed class JupyterKernel
     {
         if (_running is not { } request || !((bool?)request.Content["allow_stdin"] ?? false))
             throw new InvalidOperationException("this client does not take input");
-        _outputs.Flush();
-        while (_answers.TryTake(out _))
-        {
-        }
+        _outputs.Hurry();
+        while (_answers.TryTake(out _)) { }
         _out.Enqueue((_stdin, Message.New("input_request", _session, request, new JsonObject { ["prompt"] = prompt, ["password"] = password }).ToFrames(_connection.Key)));
         return _answers.Take();
     }
