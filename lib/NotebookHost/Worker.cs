@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Microsoft.Win32.SafeHandles;
 using NotebookHost.Engine;
 
 namespace NotebookHost;
@@ -16,7 +17,9 @@ internal sealed record WorkerCell(string Id, string Source, string? Language, bo
 internal static class Worker
 {
     private static readonly Lock Gate = new();
-    private static Stream s_parent = Stream.Null;
+    // On Unix the console's own stream takes Console.Out's lock, which a cell that prints may hold while it waits for us.
+    private static readonly Stream Parent = OperatingSystem.IsWindows() ? Console.OpenStandardOutput()
+        : new FileStream(new SafeFileHandle(1, false), FileAccess.Write, 0);
     private static string s_mark = "";
 
     /// <summary>Runs the notebook's code cells in order until one fails that is not meant to.</summary>
@@ -24,7 +27,7 @@ internal static class Worker
     /// <param name="mark">What starts a message.</param>
     public static async Task<int> Run(string path, string mark)
     {
-        (s_parent, s_mark) = (Console.OpenStandardOutput(), mark);
+        s_mark = mark;
         Console.CancelKeyPress += (_, e) => e.Cancel = true;                           // the parent decides
         // The parent sends the cells it read: what is run is what is reported, whatever becomes of the file.
         var parent = new StreamReader(Console.OpenStandardInput());
@@ -62,18 +65,13 @@ internal static class Worker
     {
         var line = Encoding.UTF8.GetBytes($"{s_mark}{message.ToJsonString()}\n");
         lock (Gate)
-        {
-            s_parent.Write(line);
-            s_parent.Flush();
-        }
+            Parent.Write(line);
     }
 
     /// <summary>The parent holds this process' standard input open; when it closes, the parent is gone, however it went.</summary>
     private static void ExitWithParent(StreamReader parent) => new Thread(() =>
     {
-        while (parent.Read() >= 0)
-        {
-        }
+        while (parent.Read() >= 0) { }
         Environment.Exit(130);
     })
     { IsBackground = true }.Start();
