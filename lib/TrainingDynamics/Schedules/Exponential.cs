@@ -30,27 +30,30 @@ public static class Exponential
     /// <exception cref="ArgumentException">ηλ &gt; (1 − √γ)²: the roots are not real, and there is no such schedule.</exception>
     public static Func<int, double> OfMomentum(double rate, double l2, double momentum)
     {
-        var alpha = Alpha(rate, l2, momentum);
-        return step => Math.Pow(alpha, (-2 * (step - 1)) - 1);
+        var log = SpecialFunctions.Log1p(-Shrinkage(rate, l2, momentum));
+        return step => Math.Exp(((-2 * (step - 1)) - 1) * log);
     }
 
     /// <summary>α, the larger root of x² − (1 + γ − ηλ)x + γ = 0.</summary>
-    public static double Alpha(double rate, double l2, double momentum)
+    public static double Alpha(double rate, double l2, double momentum) => 1 - Shrinkage(rate, l2, momentum);
+
+    /// <summary>What the momentum buffer must start at, as a multiple of w_0: −(1 − α)/(ηα).</summary>
+    public static double FirstBuffer(double rate, double l2, double momentum)
+    {
+        var shrinkage = Shrinkage(rate, l2, momentum);
+        return -shrinkage / (rate * (1 - shrinkage));
+    }
+
+    /// <summary>1 − α, the smaller root of y² − (1 − γ + ηλ)y + ηλ = 0, without cancellation.</summary>
+    private static double Shrinkage(double rate, double l2, double momentum)
     {
         var product = Require.Product(rate, l2, nameof(l2));
         Require.Fraction(momentum, nameof(momentum));
         var most = Math.Pow(1 - Math.Sqrt(momentum), 2);
         if (product > most)
             throw new ArgumentException($"η·λ is {product} at momentum {momentum}: the exponential schedule exists for η·λ in (0, (1 − √γ)²] = (0, {most:G4}]", nameof(l2));
-        var roots = FindRoots.Polynomial([momentum, -(1 + momentum - product), 1]);
-        return roots.Max(root => root.Real);
-    }
-
-    /// <summary>What the momentum buffer must start at, as a multiple of w_0: −(1 − α)/(ηα).</summary>
-    public static double FirstBuffer(double rate, double l2, double momentum)
-    {
-        var alpha = Alpha(rate, l2, momentum);
-        return -(1 - alpha) / (rate * alpha);
+        var half = (1 - momentum + product) / 2;
+        return product / (half + Math.Sqrt(Math.Max(0, (half * half) - product)));
     }
 
     /// <summary>

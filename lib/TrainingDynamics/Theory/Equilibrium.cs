@@ -2,27 +2,31 @@ namespace TrainingDynamics.Theory;
 
 /// <summary>Where weight decay and the growth of a scale-invariant weight balance.</summary>
 /// <param name="Norm">‖w‖ there.</param>
-/// <param name="Angle">The angle θ of a step in radians.</param>
-/// <param name="RelaxationRate">How fast the norm's conserved power returns, in 1/step: N² for SGD, N for normalized updates.</param>
+/// <param name="Angle">θ = ∠(w_t, w_{t+1}) of a step there, in radians.</param>
+/// <param name="RelaxationRate">
+/// How fast the norm's conserved power returns, in 1/step: N² for SGD, N for normalized updates. To first order in ηλ: at ηλ = .1 it is a fifth too slow.
+/// </param>
 public sealed record EquilibriumPoint(double Norm, double Angle, double RelaxationRate);
 
 /// <summary>
 /// The equilibrium of norm and rotation under weight decay, for scale-invariant blocks and white gradient noise. All follow
-/// from one law: N_eq = η²U²·A/(1 − ρ²) with ρ = 1 − ηλ, U² the mean squared update and A the amplification by its memory,
-/// and θ = η·U/‖w‖.
+/// from one law: N_eq = η²U²·A/(1 − ρ²) with ρ = 1 − ηλ, U² the mean squared update and A the amplification by its memory.
+/// A step w′ = ρw − ηu between two weights of norm ‖w‖ turns by θ = 2·asin(½√((x − (ηλ)²)/(1 − ηλ))), x = η²U²/‖w‖²: its radial part
+/// undoes the decay and turns nothing. For small ηλ and little memory θ ≈ √x.
 /// </summary>
 /// <remarks>
 /// Kosson, Messmer and Jaggi 2024, arXiv:2305.17212; Wan et al. 2020, arXiv:2006.08419; Li, Lyu and Arora 2020,
 /// arXiv:2010.02916. Assumes a stationary gradient scale; the norms, and the angles of Adam, Lion and Muon, assume also that
 /// gradients of different steps are uncorrelated. SGD's angles do not, with momentum or without: tangential gradients alone
 /// give ⟨w, b⟩ = −αη‖b‖²/(1 − α), hence A = (1 + α)/(1 − α) (ours; TheoryTests). Fails far from equilibrium, and where ε or
-/// clipping breaks the invariance. η·λ = 0 has no equilibrium.
+/// clipping breaks the invariance. η·λ = 0 has no equilibrium. That θ leaves out the radial part is from
+/// ‖w′ − ρw‖² = ‖w‖²·(1 + ρ² − 2ρ·cos θ).
 /// </remarks>
 public static class Equilibrium
 {
     /// <summary>
-    /// SGD with momentum α and decoupled decay: ‖w‖ = (ηG/[2λ(1−α)²])^{1/4}, θ = √(2ηλ(1−α)/(1+α)); exactly, for finite ηλ,
-    /// N² = η²G/(1−α²)·(1+αρ)/(1−αρ)/(1−ρ²).
+    /// SGD with momentum α and decoupled decay: ‖w‖ ≈ (ηG/[2λ(1−α)²])^{1/4}, θ ≈ √(2ηλ(1−α)/(1+α)); exactly, for finite ηλ,
+    /// N² = η²G/(1−α²)·(1+αρ)/(1−αρ)/(1−ρ²), cos θ = (ρ + α)/(1 + αρ).
     /// </summary>
     /// <param name="rate">η.</param>
     /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
@@ -35,14 +39,18 @@ public static class Equilibrium
         Require.Fraction(momentum, nameof(momentum));
         // The gradient is g̃/‖w‖, so U² = G/(N(1−α²)), and N = η²U²A/(1−ρ²) is an equation for N².
         var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) * Memory(momentum, rho) / (1 - (rho * rho));
-        return new EquilibriumPoint(Math.Pow(fourth, 0.25), AngleOf(momentum, rho), 4 * rate * decoupledDecay);
+        return new EquilibriumPoint(Math.Pow(fourth, 0.25), AngleOf((1 - (rho * rho)) / Memory(momentum, rho), rho), 4 * rate * decoupledDecay);
     }
 
     /// <summary>
-    /// SGD with Nesterov's momentum α and decoupled decay. The update u = g + αb is Σ c_k·g_{t−k} with c_0 = 1 + α, c_k = α^{k+1}, and the weight −η·Σ d_k·g_{t−k}
-    /// with d_k = Σ_{j≤k} ρ^{k−j}·c_j, so N² = η²G·Σd², θ = √(Σc²/Σd²). For small ηλ both are those of plain momentum: ‖w‖ = (ηG/[2λ(1−α)²])^{1/4}, and θ larger by √(Σc²·(1−α²)).
+    /// SGD with Nesterov's momentum α and decoupled decay. The update u = g + αb is Σ c_k·g_{t−k} with c_0 = 1 + α, c_k = α^{k+1}, and the weight
+    /// −η·Σ d_k·g_{t−k} with d_k = Σ_{j≤k} ρ^{k−j}·c_j, so N² = η²G·Σd², and x = Σc²/Σd² gives θ. For small ηλ the norm is that of plain
+    /// momentum, (ηG/[2λ(1−α)²])^{1/4}.
     /// </summary>
-    /// <remarks>Σ d_k·z^k = (1 + α − αz)/[(1 − αz)(1 − ρz)], so Σd² = [((1+α)² + α²)(1 + αρ) − 2α(1+α)(α+ρ)]/[(1 − αρ)(1 − α²)(1 − ρ²)]. Ours, as far as we know.</remarks>
+    /// <remarks>
+    /// Σ d_k·z^k = (1 + α − αz)/[(1 − αz)(1 − ρz)], so Σd² = [((1+α)² + α²)(1 + αρ) − 2α(1+α)(α+ρ)]/[(1 − αρ)(1 − α²)(1 − ρ²)].
+    /// Ours, as far as we know.
+    /// </remarks>
     /// <param name="rate">η.</param>
     /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
     /// <param name="gradientSquared">G = E‖g̃‖².</param>
@@ -52,31 +60,58 @@ public static class Equilibrium
         var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
         Require.Positive(gradientSquared, nameof(gradientSquared));
         Require.Fraction(momentum, nameof(momentum));
-        var (alpha, square) = (momentum, momentum * momentum);
-        var update = ((1 + alpha) * (1 + alpha)) + (square * square / (1 - square));
-        var weight = (((((1 + alpha) * (1 + alpha)) + square) * (1 + (alpha * rho))) - (2 * alpha * (1 + alpha) * (alpha + rho))) / ((1 - (alpha * rho)) * (1 - square) * (1 - (rho * rho)));
-        return new EquilibriumPoint(Math.Pow(rate * rate * gradientSquared * weight, 0.25), Math.Sqrt(update / weight), 4 * rate * decoupledDecay);
+        var (alpha, square, ahead) = (momentum, momentum * momentum, (1 + momentum) * (1 + momentum));
+        var update = ahead + (square * square / (1 - square));
+        var weight = (((ahead + square) * (1 + (alpha * rho))) - (2 * alpha * (1 + alpha) * (alpha + rho)))
+            / ((1 - (alpha * rho)) * (1 - square) * (1 - (rho * rho)));
+        return new EquilibriumPoint(Math.Pow(rate * rate * gradientSquared * weight, 0.25), AngleOf(update / weight, rho), 4 * rate * decoupledDecay);
     }
 
     /// <summary>
-    /// SGD with momentum α and L2 in the gradient: ‖w‖ = (ηG/[λ(1−α)(2−ηλ/(1+α))])^{1/4}, θ = √(2ηλ/(1+α)).
+    /// SGD with Nesterov's momentum α and L2 in the gradient: with p = ηλ, r = 1 − p, the weight obeys
+    /// w′ = (1+α)r·w − αr·w₋ − η[(1+α)g − αg₋]. Its variance γ₀ (in units of η²G/N) and first autocovariance γ₁ = γ₀·cos θ solve that recursion's
+    /// two equations; N² = η²G·γ₀.
     /// </summary>
+    /// <remarks>Exact for white noise and any p &lt; 2(1 + α)/(1 + 2α), where the recursion is stable. Ours, as far as we know.</remarks>
+    /// <param name="rate">η.</param>
+    /// <param name="l2">λ_L2, in the gradient.</param>
+    /// <param name="gradientSquared">G = E‖g̃‖².</param>
+    /// <param name="momentum">α.</param>
+    public static EquilibriumPoint SgdNesterovL2(double rate, double l2, double gradientSquared, double momentum)
+    {
+        Require.Positive(gradientSquared, nameof(gradientSquared));
+        Require.Fraction(momentum, nameof(momentum));
+        var product = Require.Product(rate, l2, nameof(l2), below: 2 * (1 + momentum) / (1 + (2 * momentum)));
+        var (keep, last) = ((1 + momentum) * (1 - product), momentum * (1 - product));      // w′ = keep·w − last·w₋ + noise
+        // The noise times itself, and times the step before it.
+        var then = -momentum * (1 + momentum);
+        var now = ((1 + momentum) * (1 + momentum)) - (momentum * (((1 + momentum) * keep) - momentum));
+        var variance = ((now * (1 + last)) + (keep * (1 - last) * then)) / ((1 - last) * product * (1 + last + keep));
+        var turned = (product - (then / variance)) / (1 + last);                              // 1 − cos θ
+        return new EquilibriumPoint(Math.Pow(rate * rate * gradientSquared * variance, 0.25), 2 * Math.Asin(Math.Sqrt(turned / 2)),
+            4 * product / (1 - momentum));
+    }
+
+    /// <summary>
+    /// SGD with momentum α and L2 in the gradient: ‖w‖ = (ηG/[λ(1−α)(2−ηλ/(1+α))])^{1/4}, cos θ = 1 − ηλ/(1+α), so θ ≈ √(2ηλ/(1+α)).
+    /// </summary>
+    /// <remarks>Exact for any ηλ &lt; 2(1 + α), where w′ = (1 + α − ηλ)w − αw₋ − ηg is stable.</remarks>
     /// <param name="rate">η.</param>
     /// <param name="l2">λ_L2, in the gradient.</param>
     /// <param name="gradientSquared">G = E‖g̃‖².</param>
     /// <param name="momentum">α.</param>
     public static EquilibriumPoint SgdL2(double rate, double l2, double gradientSquared, double momentum = 0)
     {
-        Rho(rate, l2, nameof(l2));
         Require.Positive(gradientSquared, nameof(gradientSquared));
         Require.Fraction(momentum, nameof(momentum));
-        var fourth = rate * gradientSquared / (l2 * (1 - momentum) * (2 - (rate * l2 / (1 + momentum))));
-        return new EquilibriumPoint(Math.Pow(fourth, 0.25), Math.Sqrt(2 * rate * l2 / (1 + momentum)), 4 * rate * l2 / (1 - momentum));
+        var product = Require.Product(rate, l2, nameof(l2), below: 2 * (1 + momentum));
+        var fourth = rate * gradientSquared / (l2 * (1 - momentum) * (2 - (product / (1 + momentum))));
+        return new EquilibriumPoint(Math.Pow(fourth, 0.25), 2 * Math.Asin(Math.Sqrt(product / (1 + momentum) / 2)), 4 * product / (1 - momentum));
     }
 
     /// <summary>
-    /// AdamW (and RAdam, which is AdamW after its first steps): ‖w‖ = √(ηd/2λ), so rms √(η/2λ), θ = √(2ηλ(1−β1)/(1+β1));
-    /// exactly, for finite ηλ, N = η²U²/(1−ρ²)·(1+β1ρ)/(1−β1ρ) with U² = d(1−β1)/(1+β1).
+    /// AdamW (and RAdam, which is AdamW after its first steps): ‖w‖ ≈ √(ηd/2λ), so rms √(η/2λ), θ ≈ √(2ηλ(1−β1)/(1+β1));
+    /// exactly, for finite ηλ, N = η²U²/(1−ρ²)·(1+β1ρ)/(1−β1ρ) with U² = d(1−β1)/(1+β1), and cos θ = (ρ + β1)/(1 + β1ρ).
     /// </summary>
     /// <param name="rate">η.</param>
     /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
@@ -86,12 +121,13 @@ public static class Equilibrium
     {
         Require.Positive(dimension, nameof(dimension));
         Require.Fraction(beta1, nameof(beta1));
-        return General(rate, decoupledDecay, dimension * (1 - beta1) / (1 + beta1), beta1);
+        var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        return Measured(rate, decoupledDecay, dimension * (1 - beta1) / (1 + beta1), Memory(beta1, rho));
     }
 
     /// <summary>
     /// Adam with L2 in the gradient: ‖w‖ = (η‖g̃‖₁/2λ)^{1/3}, ‖g̃‖₁ the sum over coordinates of the gradient's rms at the unit
-    /// sphere; θ = η·√(d(1−β1)/(1+β1))/‖w‖, which depends on the gradient's scale as its power −1/3.
+    /// sphere; 2·sin(θ/2) = η·√(d(1−β1)/(1+β1))/‖w‖, which depends on the gradient's scale as its power −1/3.
     /// </summary>
     /// <remarks>Assumes λ‖w‖ ≪ the gradient's rms, so that v̂ is the gradient's alone. Relaxation: N^{3/2} at 3ηλ/(rms of the gradient).</remarks>
     /// <param name="rate">η.</param>
@@ -108,11 +144,14 @@ public static class Equilibrium
         Require.Fraction(beta1, nameof(beta1));
         var norm = Math.Cbrt(rate * unitGradientSum / (2 * l2));
         var gradientRms = unitGradientSum / dimension / norm;
-        return new EquilibriumPoint(norm, rate * Math.Sqrt(dimension * (1 - beta1) / (1 + beta1)) / norm, 3 * rate * l2 / gradientRms);
+        var step = rate * Math.Sqrt(dimension * (1 - beta1) / (1 + beta1)) / norm;
+        if (!(step <= 2))
+            throw new ArgumentException($"{nameof(l2)} is {l2}: a step would be {step:G4} of the norm, and two weights of one norm are at most 2 apart", nameof(l2));
+        return new EquilibriumPoint(norm, 2 * Math.Asin(step / 2), 3 * rate * l2 / gradientRms);
     }
 
     /// <summary>
-    /// Lion: N = η²d·A/(1 − ρ²), θ = √((1 − ρ²)/A) with A = 1 + 2Σ_k ρ^k·(2/π)·asin(c_k), c_k the autocorrelation of what the sign
+    /// Lion: N = η²d·A/(1 − ρ²), x = (1 − ρ²)/A with A = 1 + 2Σ_k ρ^k·(2/π)·asin(c_k), c_k the autocorrelation of what the sign
     /// is taken of. For small ηλ and small c_k: ‖w‖ ≈ √(ηdD/2λ), D = (2/π)/V, θ ≈ √(πηλV), V = (1−β1)² + β1²(1−β2)/(1+β2).
     /// </summary>
     /// <remarks>
@@ -130,25 +169,33 @@ public static class Equilibrium
         var amplification = 1.0;
         for (var (k, power) = (1, rho); k < 100_000 && power * Math.Pow(beta2, k) > 1e-12; k++, power *= rho)
             amplification += 4 / Math.PI * power * Math.Asin((((1 - beta1) * beta1 * (1 - beta2) * Math.Pow(beta2, k - 1)) + (old * Math.Pow(beta2, k))) / variance);
-        var shrink = 1 - (rho * rho);
-        return new EquilibriumPoint(Math.Sqrt(rate * rate * dimension * amplification / shrink), Math.Sqrt(shrink / amplification), 2 * rate * decoupledDecay);
+        return Measured(rate, decoupledDecay, dimension, amplification);
     }
 
-    /// <summary>Any update of known mean square U² and amplification κ under decoupled decay: ‖w‖ = √(ηU²κ/2λ), θ = √(2ηλ/κ); for finite ηλ N = η²U²κ/(1 − ρ²), θ = √((1 − ρ²)/κ). Muon: U² ≈ min(m, n), κ measured.</summary>
+    /// <summary>
+    /// Any update of known mean square U² and amplification κ under decoupled decay: ‖w‖ ≈ √(ηU²κ/2λ), θ ≈ √(2ηλ/κ); for finite ηλ
+    /// N = η²U²κ/(1 − ρ²), x = (1 − ρ²)/κ. Muon: U² ≈ min(m, n), κ measured.
+    /// </summary>
     /// <param name="rate">η.</param>
     /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
     /// <param name="updateSquared">U² = E‖u‖².</param>
-    /// <param name="amplification">κ = 1 + 2Σ corr(u_t, u_{t+k}).</param>
+    /// <param name="amplification">κ = 1 + 2Σ ρ^k·corr(u_t, u_{t+k}), in [p/(2 − p), (2 − p)/p], p = ηλ: updates that always turn round, or never.</param>
     public static EquilibriumPoint Measured(double rate, double decoupledDecay, double updateSquared, double amplification)
     {
         var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
         Require.Positive(updateSquared, nameof(updateSquared));
         Require.Positive(amplification, nameof(amplification));
+        var most = (1 + rho) / (1 - rho);
+        if (amplification > most * (1 + 1e-12) || amplification < (1 - 1e-12) / most)
+            throw new ArgumentException($"{nameof(amplification)} is {amplification}, allowed at this ηλ is a number in [{1 / most}, {most}]", nameof(amplification));
         var shrink = 1 - (rho * rho);
-        return new EquilibriumPoint(Math.Sqrt(rate * rate * updateSquared * amplification / shrink), Math.Sqrt(shrink / amplification), 2 * rate * decoupledDecay);
+        return new EquilibriumPoint(Math.Sqrt(rate * rate * updateSquared * amplification / shrink), AngleOf(shrink / amplification, rho), 2 * rate * decoupledDecay);
     }
 
-    /// <summary>Projected SGD (SGDP): every update is tangential, so momentum does not amplify: N² = η²G/(1−α²)/(1−ρ²), θ = √(1−ρ²) ≈ √(2ηλ), whatever the momentum.</summary>
+    /// <summary>
+    /// Projected SGD (SGDP): every update is tangential, so momentum does not amplify: N² = η²G/(1−α²)/(1−ρ²), cos θ = ρ, so θ ≈ √(2ηλ), whatever
+    /// the momentum.
+    /// </summary>
     /// <remarks>The norm assumes that the buffer's radial part is small, θ/(1 − α) ≪ 1; the angle does not need that.</remarks>
     /// <param name="rate">η.</param>
     /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
@@ -160,10 +207,13 @@ public static class Equilibrium
         Require.Positive(gradientSquared, nameof(gradientSquared));
         Require.Fraction(momentum, nameof(momentum));
         var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) / (1 - (rho * rho));
-        return new EquilibriumPoint(Math.Pow(fourth, 0.25), Math.Sqrt(1 - (rho * rho)), 4 * rate * decoupledDecay);
+        return new EquilibriumPoint(Math.Pow(fourth, 0.25), AngleOf(1 - (rho * rho), rho), 4 * rate * decoupledDecay);
     }
 
-    /// <summary>Projected AdamW (AdamP): every update is tangential, so its memory does not amplify: N = η²U²/(1−ρ²), U² = d(1−β1)/(1+β1), θ = √(1−ρ²) ≈ √(2ηλ), whatever β1.</summary>
+    /// <summary>
+    /// Projected AdamW (AdamP): every update is tangential, so its memory does not amplify: N = η²U²/(1−ρ²), U² = d(1−β1)/(1+β1), cos θ = ρ, so
+    /// θ ≈ √(2ηλ), whatever β1.
+    /// </summary>
     /// <remarks>The norm assumes that the momentum's radial part is small, θ/(1 − β1) ≪ 1; the angle does not need that.</remarks>
     /// <param name="rate">η.</param>
     /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
@@ -176,16 +226,12 @@ public static class Equilibrium
         return Measured(rate, decoupledDecay, dimension * (1 - beta1) / (1 + beta1), amplification: 1);
     }
 
-    private static EquilibriumPoint General(double rate, double decay, double updateSquared, double memory)
-    {
-        var rho = Rho(rate, decay, "decoupledDecay");
-        return new EquilibriumPoint(Math.Sqrt(rate * rate * updateSquared * Memory(memory, rho) / (1 - (rho * rho))), AngleOf(memory, rho), 2 * rate * decay);
-    }
-
     /// <summary>(1 + βρ)/(1 − βρ): what an exponential memory β does to the variance of a walk with pull-back ρ.</summary>
     private static double Memory(double beta, double rho) => (1 + (beta * rho)) / (1 - (beta * rho));
 
-    private static double AngleOf(double beta, double rho) => Math.Sqrt((1 - (rho * rho)) / Memory(beta, rho));
+    /// <summary>The turn of w′ = ρw − ηu at constant norm, from x = η²U²/‖w‖² = 1 + ρ² − 2ρ·cos θ.</summary>
+    private static double AngleOf(double x, double rho)
+        => 2 * Math.Asin(Math.Sqrt(Math.Clamp((x - ((1 - rho) * (1 - rho))) / rho, 0, 4)) / 2);      // clamped against rounding at the ends
 
     private static double Rho(double rate, double decay, string name) => 1 - Require.Product(rate, decay, name);
 }

@@ -34,9 +34,7 @@ public static class KlMinimal
             throw new ArgumentException($"{nameof(beta)} is {beta}, allowed is a number in (0, ∞)", nameof(beta));
         if (reward.Where(r => !double.IsFinite(r)).Cast<double?>().FirstOrDefault() is { } bad)
             throw new ArgumentException($"a reward is {bad}; rewards must be finite", nameof(reward));
-        var top = reward.Max();
-        var tilted = basePolicy.Zip(reward, (p, r) => p * Math.Exp((r - top) / beta)).ToArray();
-        return [.. tilted.Select(t => t / tilted.Sum())];
+        return Logarithms.Normalized([.. basePolicy.Zip(reward, (p, r) => Math.Log(p) + (r / beta))]);
     }
 
     /// <summary>
@@ -56,25 +54,27 @@ public static class KlMinimal
             throw new ArgumentException("the base has an answer without mass; a softmax has none such", nameof(basePolicy));
         if (!(success >= start && success < 1))
             throw new ArgumentException($"{nameof(success)} is {success}, allowed is a number in [{start}, 1): the flow starts there and never arrives", nameof(success));
-        double[] right = [.. basePolicy.Where((_, a) => correct[a]).Select(p => 1 / p)], wrong = [.. basePolicy.Where((_, a) => !correct[a]).Select(p => 1 / p)];
-        var logProduct = right.Concat(wrong).Sum(Math.Log);
-        double Outside(double s)
+        double[] right = [.. basePolicy.Where((_, a) => correct[a]).Select(p => 1 / p)];
+        double[] wrong = [.. basePolicy.Where((_, a) => !correct[a]).Select(p => 1 / p)];
+        var (top, atStart) = (right.Min(), wrong.Sum(Math.Log));
+        var logProduct = right.Sum(Math.Log) + atStart;
+        // s climbs to the least 1/p₀ in S; what counts is how far it stays below, which is exact however small.
+        double Inside(double c, double below) => c - top + below;
+        double Outside(double below)
         {
-            var target = logProduct - right.Sum(c => Math.Log(c - s));
+            var target = logProduct - right.Sum(c => Math.Log(Inside(c, below)));
             double Excess(double logU) => wrong.Sum(c => Math.Log(c + Math.Exp(logU))) - target;
-            return target <= wrong.Sum(Math.Log) ? 0 : Math.Exp(Brent.FindRoot(Excess, -80, (target / wrong.Length) + 1, 1e-14));
+            return target <= atStart || Excess(-80) >= 0 ? 0 : Math.Exp(Brent.FindRoot(Excess, -80, (target / wrong.Length) + 1, 1e-14, 1000));
         }
-        double Success(double s)
+        double Success(double below)
         {
-            var (inside, outside) = (right.Sum(c => 1 / (c - s)), wrong.Sum(c => 1 / (c + Outside(s))));
+            var u = Outside(below);
+            var (inside, outside) = (right.Sum(c => 1 / Inside(c, below)), wrong.Sum(c => 1 / (c + u)));
             return inside / (inside + outside);
         }
-        // s climbs to the least 1/p₀ in S; solved for its logarithmic distance to it, which stays exact near J = 1.
-        var top = right.Min();
-        var s = success == start ? 0 : top - Math.Exp(Brent.FindRoot(log => Success(top - Math.Exp(log)) - success, -34, Math.Log(top), 1e-14, 1000));
-        var u = Outside(s);
-        double[] weights = [.. basePolicy.Select((p, a) => 1 / (correct[a] ? (1 / p) - s : (1 / p) + u))];
-        return [.. weights.Select(w => w / weights.Sum())];
+        var below = success == start ? top : Math.Exp(Brent.FindRoot(log => Success(Math.Exp(log)) - success, -300, Math.Log(top), 1e-14, 1000));
+        var u = Outside(below);
+        return Logarithms.Normalized([.. basePolicy.Select((p, a) => -Math.Log(correct[a] ? Inside(1 / p, below) : (1 / p) + u))]);
     }
 
     private static double CorrectMass(IReadOnlyList<double> basePolicy, IReadOnlyList<bool> correct)

@@ -1,4 +1,4 @@
-using MathNet.Numerics.RootFinding;
+using MathNet.Numerics;
 
 namespace TrainingDynamics.Theory;
 
@@ -18,7 +18,7 @@ public static class OffPolicySupervision
     {
         if (rounds < 0)
             throw new ArgumentException($"{nameof(rounds)} is {rounds}, allowed are 0 and more", nameof(rounds));
-        return Normalized(logger, reward, r => Math.Pow(r, rounds));
+        return Normalized(logger, reward, r => rounds == 0 ? 0 : rounds * Math.Log(r));
     }
 
     /// <summary>The minimum under exponential weights e^{r/τ} for clicks of 0 and 1: π ∝ π_log·(1 + r·(e^{1/τ} − 1)). τ → 0 is <see cref="ClickFixedPoint"/>, τ → ∞ the logger.</summary>
@@ -27,7 +27,9 @@ public static class OffPolicySupervision
     {
         if (!(temperature > 0))
             throw new ArgumentException($"{nameof(temperature)} is {temperature}, allowed is a number in (0, ∞)", nameof(temperature));
-        return Normalized(logger, reward, r => 1 + (r * (Math.Exp(1 / temperature) - 1)));
+        // Without the factor e^{1/τ}, which all have: e^{−1/τ} + r·(1 − e^{−1/τ}).
+        var no = Math.Exp(-1 / temperature);
+        return Normalized(logger, reward, r => Math.Log(no - (r * SpecialFunctions.Expm1(-1 / temperature))));
     }
 
     /// <summary>
@@ -45,13 +47,21 @@ public static class OffPolicySupervision
         var best = reward.Max();
         if (slots == 1)
             return [.. reward.Select(r => r == best ? 1.0 / reward.Count(x => x == best) : 0)];
-        double[] At(double level) => [.. reward.Select(r => Math.Max(0, 1 - Math.Pow(level / r, 1.0 / (slots - 1))))];
-        var found = Brent.FindRoot(level => At(level).Sum() - 1, 0, best, 1e-14, 200);
-        return At(found);
+        // t = (r/best)^{−1/(K−1)} = 1 + d. The m best have π = 1 − (m−1)·t/Σt, m the most for which the last of them is positive.
+        double Excess(double r) => SpecialFunctions.Expm1(-Math.Log(r / best) / (slots - 1));
+        var (shown, excess) = (0, 0.0);
+        foreach (var d in reward.OrderDescending().Select(Excess))
+        {
+            if (!(1 + excess + d - (shown * d) > 0))
+                break;
+            (shown, excess) = (shown + 1, excess + d);
+        }
+        return [.. reward.Select(r => Math.Max(0, (1 + excess - ((shown - 1) * Excess(r))) / (shown + excess)))];
     }
 
     /// <summary>
-    /// Where clipped IPS ends: max Σ r·min(π, M·π_log) fills the items by falling r, each up to M times what the logger gave it, until the mass is spent.
+    /// Where clipped IPS ends: max Σ r·min(π, M·π_log) fills the items by falling r, each up to M times what the logger gave it, until
+    /// the mass is spent; items of one r share what is left as the logger did.
     /// Without a clip that is the best item; what the clip keeps from it is the price of its quiet.
     /// </summary>
     /// <exception cref="ArgumentException">The lists differ in length, a number is negative or not finite, or <paramref name="clip"/> is not a finite number of at least 1.</exception>
@@ -61,16 +71,21 @@ public static class OffPolicySupervision
             throw new ArgumentException($"{nameof(clip)} is {clip}, allowed is a finite number of at least 1", nameof(clip));
         var shares = Retrained(logger, reward, 0);
         var (policy, left) = (new double[shares.Length], 1.0);
-        foreach (var (a, _) in reward.Index().OrderByDescending(r => r.Item))
+        foreach (var tied in reward.Index().GroupBy(r => r.Item, r => r.Index).OrderByDescending(g => g.Key))
         {
-            policy[a] = Math.Min(left, clip * shares[a]);
-            left -= policy[a];
+            var room = clip * tied.Sum(a => shares[a]);
+            foreach (var a in tied)
+                policy[a] = clip * shares[a] * Math.Min(1, room > 0 ? left / room : 0);
+            left -= Math.Min(left, room);
         }
         return policy;
     }
 
     /// <summary>V(π) = Σ π·r.</summary>
-    public static double Value(IReadOnlyList<double> policy, IReadOnlyList<double> reward) => policy.Zip(reward, (p, r) => p * r).Sum();
+    /// <exception cref="ArgumentException">There is not one reward for each item.</exception>
+    public static double Value(IReadOnlyList<double> policy, IReadOnlyList<double> reward) => policy.Count == reward.Count
+        ? policy.Zip(reward, (p, r) => p * r).Sum()
+        : throw new ArgumentException($"the policy has {policy.Count} items, the rewards {reward.Count}", nameof(reward));
 
     /// <summary>
     /// The share of conversions that has arrived when a model is trained, for visits spread evenly over [0, T] and delays with rate λ:
@@ -78,13 +93,28 @@ public static class OffPolicySupervision
     /// </summary>
     /// <remarks>The exponential delay is that of Chapelle 2014 (KDD); the integral is elementary.</remarks>
     /// <param name="horizon">λT &gt; 0.</param>
-    public static double ArrivedShare(double horizon) => horizon > 0 ? 1 - ((1 - Math.Exp(-horizon)) / horizon) : throw new ArgumentException($"{nameof(horizon)} is {horizon}, allowed is a number in (0, ∞)", nameof(horizon));
+    public static double ArrivedShare(double horizon)
+    {
+        if (!(horizon > 0))
+            throw new ArgumentException($"{nameof(horizon)} is {horizon}, allowed is a number in (0, ∞)", nameof(horizon));
+        if (horizon > 1)
+            return 1 + (SpecialFunctions.Expm1(-horizon) / horizon);
+        // x/2 − x²/6 + x³/24 − …, since the two terms of the formula cancel.
+        var (sum, term) = (0.0, -1.0);
+        for (var k = 1; k < 20; k++)
+        {
+            term *= -horizon / (k + 1);
+            sum += term;
+        }
+        return sum;
+    }
 
-    private static double[] Normalized(IReadOnlyList<double> logger, IReadOnlyList<double> reward, Func<double, double> weight)
+    private static double[] Normalized(IReadOnlyList<double> logger, IReadOnlyList<double> reward, Func<double, double> logWeight)
     {
         if (logger.Count != reward.Count || logger.Concat(reward).Any(v => !(v >= 0 && double.IsFinite(v))))
             throw new ArgumentException($"logger ({logger.Count}) and reward ({reward.Count}) must have one finite number that is not negative for each item", nameof(reward));
-        var all = logger.Zip(reward, (p, r) => p * weight(r)).ToArray();
-        return all.Sum() > 0 ? [.. all.Select(v => v / all.Sum())] : throw new ArgumentException("no item is both shown and clicked: there is nothing to learn from", nameof(reward));
+        double[] logs = [.. logger.Zip(reward, (p, r) => Math.Log(p) + logWeight(r))];
+        return logs.Any(l => l > double.NegativeInfinity) ? Logarithms.Normalized(logs)
+            : throw new ArgumentException("no item is both shown and clicked: there is nothing to learn from", nameof(reward));
     }
 }

@@ -18,11 +18,12 @@ internal static class Require
     public static double Fraction(double value, string name)
         => value is >= 0 and < 1 ? value : throw new ArgumentException($"{name} is {value}, allowed is a number in [0, 1)", name);
 
-    /// <summary>η·λ, if both are positive and it is below 1: what a step of decay takes away.</summary>
+    /// <summary>η·λ, if both are positive and it is below <paramref name="below"/>: what a step of decay takes away.</summary>
     /// <exception cref="ArgumentException">It is not.</exception>
-    public static double Product(double rate, double decay, string name)
+    public static double Product(double rate, double decay, string name, double below = 1)
     {
         var product = Positive(rate, nameof(rate)) * Positive(decay, name);
-        return product < 1 ? product : throw new ArgumentException($"{name} is {decay}, η·{name} {product}; allowed is η·{name} in (0, 1)", name);
+        return product < below ? product
+            : throw new ArgumentException($"{name} is {decay}, η·{name} {product}; allowed is η·{name} in (0, {below:G6})", name);
     }
 }

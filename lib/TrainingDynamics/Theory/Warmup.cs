@@ -16,7 +16,7 @@ public static class Warmup
     public static double UpdateRms(int step, double beta1)
     {
         RequireStep(step);
-        RequireBeta(beta1, nameof(beta1));
+        Require.Fraction(beta1, nameof(beta1));
         var power = Math.Pow(beta1, step);
         return Math.Sqrt((1 - beta1) / (1 + beta1) * (1 + power) / (1 - power));
     }
@@ -24,16 +24,22 @@ public static class Warmup
     /// <summary>The angle of the first step of an optimizer whose update has rms 1 (Adam, Lion): atan(η/rms₀), the update at right angles to the weight.</summary>
     /// <param name="rate">η.</param>
     /// <param name="rms">The weights' first rms.</param>
-    public static double FirstAngleOfAdam(double rate, double rms) => Math.Atan(rate / rms);
+    /// <exception cref="ArgumentException">A number is not positive.</exception>
+    public static double FirstAngleOfAdam(double rate, double rms) => Math.Atan(Require.Positive(rate, nameof(rate)) / Require.Positive(rms, nameof(rms)));
 
     /// <summary>The angle of SGD's first step: atan(η·‖g̃‖/‖w‖²), g̃ the gradient at the unit sphere.</summary>
-    public static double FirstAngleOfSgd(double rate, double unitGradientNorm, double norm) => Math.Atan(rate * unitGradientNorm / (norm * norm));
+    /// <param name="rate">η &gt; 0.</param>
+    /// <param name="unitGradientNorm">‖g̃‖ ≥ 0.</param>
+    /// <param name="norm">‖w‖ &gt; 0.</param>
+    /// <exception cref="ArgumentException">A number is out of its range.</exception>
+    public static double FirstAngleOfSgd(double rate, double unitGradientNorm, double norm)
+        => Math.Atan(Require.Positive(rate, nameof(rate)) * Require.NotNegative(unitGradientNorm, nameof(unitGradientNorm)) / Require.Positive(norm, nameof(norm)) / norm);
 
     /// <summary>ρ_t = ρ_∞ − 2t·β2^t/(1 − β2^t), ρ_∞ = 2/(1 − β2) − 1: the length of the simple mean that v̂_t amounts to (Liu et al. 2020, arXiv:1908.03265).</summary>
     public static double RAdamLength(int step, double beta2)
     {
         RequireStep(step);
-        RequireBeta(beta2, nameof(beta2));
+        Require.Fraction(beta2, nameof(beta2));
         var power = Math.Pow(beta2, step);
         return (2 / (1 - beta2)) - 1 - (2 * step * power / (1 - power));
     }
@@ -53,7 +59,7 @@ public static class Warmup
     /// <summary>Untuned linear warmup: as many steps as the second moment remembers, 2/(1 − β2) (Ma and Yarats 2021, arXiv:1910.04209).</summary>
     public static double UntunedSteps(double beta2)
     {
-        RequireBeta(beta2, nameof(beta2));
+        Require.Fraction(beta2, nameof(beta2));
         return 2 / (1 - beta2);
     }
 
@@ -61,11 +67,5 @@ public static class Warmup
     {
         if (step < 1)
             throw new ArgumentOutOfRangeException(nameof(step), step, "steps count from 1");
-    }
-
-    private static void RequireBeta(double beta, string name)
-    {
-        if (!(beta >= 0 && beta < 1))
-            throw new ArgumentException($"{name} is {beta}, allowed is a number in [0, 1)", name);
     }
 }
