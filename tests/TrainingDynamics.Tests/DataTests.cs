@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using TrainingDynamics.Data;
 using TrainingDynamics.Measurement;
+using TrainingDynamics.Runtime;
 
 namespace TrainingDynamics.Tests;
 

@@ -42,6 +42,9 @@ public class ForgettingTests
         Assert.Equal(0.5 * Math.Log(1 / (4 * 0.75 * 0.25)), Divergence.ReverseKl(p, q)[0], 1e-12);
         Assert.Equal(0.25, Divergence.TotalVariation(p, q)[0], 1e-12);
         Assert.Equal(Math.Sqrt(0.125), Divergence.L2(p, q)[0], 1e-12);
+        // Probabilities in place of logarithms have a "divergence", too: refused.
+        Assert.Contains("logPolicy are no log-probabilities", Assert.Throws<ArgumentException>(() => Divergence.ForwardKl(p, q.exp())).Message);
+        Assert.Contains("logBase are no log-probabilities", Assert.Throws<ArgumentException>(() => Divergence.Decompose(p.exp(), q, tensor(new[,] { { 1.0, 0 } }))).Message);
     }
 
     [Fact]
@@ -137,7 +140,7 @@ public class ForgettingTests
         using var scope = NewDisposeScope();
         double[] pi = [0.2, 0.3, 0.5];
         using var model = new TabularPolicy([pi], 2);
-        var fisher = WeightChange.FisherDiagonal(w => model.Forward(w, zeros(1)).log_softmax(-1), model.Weights);
+        var fisher = WeightChange.FisherDiagonal(w => model.Scores(w).log_softmax(-1), model.Weights);
         Assert.All(fisher[1].ToDoubles().Zip(pi), p => Assert.Equal(p.Second * (1 - p.Second), p.First, 1e-12));
     }
 
@@ -157,7 +160,7 @@ public class ForgettingTests
         var alone = task.Next().Gradient;
         var held = new Retained(task, 0.5, Retention.L2ToStart(start)).Next().Gradient;
         Assert.All(held.ToDoubles().Zip(alone.ToDoubles()).Zip([0.5, 0, -1.0]), p => Assert.Equal(p.Second, p.First.First - p.First.Second, 1e-12));
-        var frozen = Retention.WithoutForgetting(model, zeros(1));
+        var frozen = Retention.WithoutForgetting(model, model.AllContexts());
         Assert.Equal(0, frozen(model.Weights).ToDoubles()[0], 1e-12);
         Assert.True(frozen(start).ToDoubles()[0] > 0.1);
     }

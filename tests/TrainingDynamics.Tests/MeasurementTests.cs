@@ -2,6 +2,7 @@ using MathNet.Numerics.LinearAlgebra;
 using TorchSharp;
 using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Tests;

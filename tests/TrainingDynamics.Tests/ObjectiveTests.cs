@@ -141,7 +141,10 @@ public class ObjectiveTests
                 return Assert.Throws<ArgumentException>(() => new FineTuningTask(model, prompts, objective, random)).Message;
         }
         Prompts With(params double[] rewards) => new(zeros(1, 1, 1), tensor(rewards).unsqueeze(0));
-        Assert.Contains("no correct answer", Refused(With(0, 0, 0, 0, 0), FineTuning.Grpo()));
+        Assert.Contains("draws correct answers, and prompt 0 has none", Refused(With(0, 0, 0, 0, 0), FineTuning.Oracle()));
+        // Who draws all answers can be told that none is right: there is nothing to reinforce.
+        using (var task = new FineTuningTask(model, With(0, 0, 0, 0, 0), FineTuning.Reinforce(), random))
+            Assert.All(task.Next().Gradient.ToDoubles(), g => Assert.Equal(0, g));
         Assert.Contains("not finite", Refused(With(0, 1, double.NaN, 0, 0), FineTuning.Grpo()));
         Assert.Contains("prompts have none", Refused(With(0, 1, 0, 0, 0), FineTuning.Sft()));
         Assert.Contains("no distribution", Refused(Bandit([1, 1, 0, 0, 0]), FineTuning.Sft()));
@@ -159,6 +162,35 @@ public class ObjectiveTests
         Assert.Contains("NaN", Assert.Throws<ArgumentException>(() => KlMinimal.Regularized([0.5, 0.5], [0, double.NaN], 0.1)).Message);
         Assert.Contains("beta is 0", Assert.Throws<ArgumentException>(() => KlMinimal.Regularized([0.5, 0.5], [0, 1], 0)).Message);
         Assert.Contains("never arrives", Assert.Throws<ArgumentException>(() => KlMinimal.VanillaPolicyGradient(Base, Correct, 1)).Message);
+    }
+
+    /// <summary>Prompts of two minds, in batches: each learns from its own rewards.</summary>
+    [Fact]
+    public void ATabularPolicyKnowsItsPromptsByTheirNumbers()
+    {
+        using var scope = NewDisposeScope();
+        using var random = new ReplicaRandom(1);
+        using var model = new TabularPolicy([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]], 1);
+        using var prompts = new Prompts(model.AllContexts(), tensor(new[,] { { 1.0, 0 }, { 0.0, 1 }, { 1.0, 0 } }));
+        using var task = new FineTuningTask(model, prompts, FineTuning.Reinforce(), random, batch: 5);
+        using var sgd = new Sgd(model.Weights, 3);
+        Training.Run(task, sgd, 500);
+        Assert.All((model.Policy() * prompts.Reward).sum(-1).ToDoubles(), j => Assert.True(j > 0.99, $"J = {j}"));
+        Assert.Equal(model.Scores(model.Weights)[0, 1].ToDoubles(), model.Forward(model.Weights, tensor(new[, ,] { { { 1L } } })).ToDoubles());
+        Assert.Contains("from 0 to 2", Assert.Throws<ArgumentException>(() => model.Forward(model.Weights, tensor(new[, ,] { { { 3L } } }))).Message);
+        Assert.Contains("wanted are numbers of contexts", Assert.Throws<ArgumentException>(() => model.Forward(model.Weights, zeros(1, 3))).Message);
+    }
+
+    [Fact]
+    public void TheNaturalGradientOutlivesAProbabilityThatUnderflows()
+    {
+        using var model = new TabularPolicy([[0.5, 0.5]], 1);
+        using var random = new ReplicaRandom(1);
+        using var prompts = new Prompts(model.AllContexts(), tensor(new[,] { { 1.0, 0 } }));
+        using var task = new FineTuningTask(model, prompts, FineTuning.Reinforce(), random);
+        using var natural = new NaturalGradient(model.Weights, answers: 2, rate: 1);
+        Training.Run(task, natural, 2000);
+        Assert.Equal([1, 0], model.Policy().ToDoubles());
     }
 
     [Fact]

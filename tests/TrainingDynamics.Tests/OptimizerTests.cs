@@ -4,6 +4,7 @@ using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
 using TrainingDynamics.Optimizers;
 using TrainingDynamics.Runtime;
+using TrainingDynamics.Tasks;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Tests;
@@ -26,7 +27,7 @@ public class OptimizerTests
         "lion" => new Lion(w, rate, 0.1),
         "sgdp" => new Projected(new Sgd(w, rate, momentum: 0.9), Matrix),
         "adamp" => new Projected(new AdamW(w, rate, 0.1), Matrix),
-        "rotational" => new Rotational(new AdamW(w, rate), Matrix, rate),
+        "rotational" => new Rotational(new AdamW(w, rate, 0), Matrix, rate),
         "fixed" => new FixedNorm(new Sgd(w, rate), Matrix, rate),
         "muon" => new Muon(w, Matrix, rate),
         "clipped" => new RelativelyClipped(new Sgd(w, rate, decoupledDecay: 0.1), 2),
@@ -270,6 +271,10 @@ public class OptimizerTests
         var matrices = randn(3, 6, 4, dtype: ScalarType.Float64);
         double[] Singular(Tensor t) => linalg.svdvals(t).ToDoubles();
         Assert.All(Singular(Muon.Orthogonalized(matrices)), s => Assert.Equal(1, s, 1e-12));
+        // No gradient, no step; and of a gradient of rank 8 eight directions.
+        Assert.All(Muon.Orthogonalized(zeros_like(matrices)).ToDoubles(), v => Assert.Equal(0, v));
+        var low = randn(2, 32, 8, dtype: ScalarType.Float64).bmm(randn(2, 8, 32, dtype: ScalarType.Float64));
+        Assert.Equal([8, 8], Muon.Orthogonalized(low).square().sum([1, 2]).ToDoubles().Select(v => Math.Round(v, 9)));
         Assert.All(Singular(Muon.NewtonSchulz(matrices)), s => Assert.InRange(s, 0.6, 1.25));
         Assert.All(Singular(Muon.NewtonSchulz(matrices.transpose(1, 2))), s => Assert.InRange(s, 0.6, 1.25));
         // The same singular vectors: the product with the exact one's transpose is symmetric.
@@ -331,7 +336,7 @@ public class OptimizerTests
             Assert.Contains(value, e.Message);
         }
         Refused("beta1", "1", () => new Adam(w, 0.1, beta1: 1));
-        Refused("beta2", "-0.1", () => new AdamW(w, 0.1, beta2: -0.1));
+        Refused("beta2", "-0.1", () => new AdamW(w, 0.1, 0, beta2: -0.1));
         Refused("beta2", "NaN", () => new Lion(w, 0.1, beta2: double.NaN));
         Refused("beta1", "2", () => new RAdam(w, 0.1, beta1: 2));
         Refused("momentum", "1.5", () => new Muon(w, new Layout(new Block("w", [3])), 0.1, momentum: 1.5));

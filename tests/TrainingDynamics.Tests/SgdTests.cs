@@ -1,6 +1,7 @@
 using TorchSharp;
 using TrainingDynamics.Measurement;
 using TrainingDynamics.Optimizers;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Tests;

@@ -3,8 +3,10 @@ using TrainingDynamics.Data;
 using TrainingDynamics.Experiments;
 using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
+using TrainingDynamics.Notebook;
 using TrainingDynamics.Optimizers;
 using TrainingDynamics.Runtime;
+using TrainingDynamics.Tasks;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Tests;
@@ -24,6 +26,38 @@ public class TrainingTests
 
     [Fact]
     public void OneSeedOnOneThreadRepeatsBitwise() => Assert.Equal(Train(50, [1, 2], 0.1), Train(50, [1, 2], 0.1));
+
+    /// <summary>Two runs of one optimizer are one run: weights, schedule, counts, whatever factor the task has.</summary>
+    [Fact]
+    public void AContinuedRunContinues()
+    {
+        (double[] Weights, int[] Seen) Run(params int[] parts)
+        {
+            using var scope = NewDisposeScope();
+            using var random = new ReplicaRandom(1, 2);
+            using var walk = new RandomWalk(20, random, dtype: ScalarType.Float64);
+            using var adam = new AdamW(walk.Weights, 0.1, 0.1);
+            var louder = new Louder(walk, [1, 3], t => 1.0 / t);
+            var seen = new List<int>();
+            foreach (var steps in parts)
+                Training.Run(louder, adam, steps, o => seen.Add(o.Step), schedule: t => 1 / Math.Sqrt(t), decaySchedule: t => t);
+            return (walk.Weights.ToDoubles(), [.. seen]);
+        }
+        var (whole, inParts) = (Run(9), Run(4, 5));
+        Assert.Equal(whole.Weights, inParts.Weights);
+        Assert.Equal(Enumerable.Range(1, 9), inParts.Seen);
+    }
+
+    [Fact]
+    public void ATaskMayBeLouderForOneReplicaAndOneStep()
+    {
+        using var scope = NewDisposeScope();
+        using var weights = ones(3, 2, dtype: ScalarType.Float64);
+        var louder = new Louder(new Minimizing(new Layout(new Block("w", [2])), weights, w => w.sum(1)), [1, 2, 4], t => t);
+        Assert.Equal([1, 1, 2, 2, 4, 4], louder.Next().Gradient.ToDoubles());
+        Assert.Equal([2, 2, 4, 4, 8, 8], louder.Next().Gradient.ToDoubles());
+        Assert.Throws<ArgumentException>(() => new Louder(louder, [1, 2]));
+    }
 
     [Fact]
     public void AHundredFurtherStepsLeaveNoTensorBehind()

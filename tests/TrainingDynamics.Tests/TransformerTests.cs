@@ -5,6 +5,7 @@ using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
 using TrainingDynamics.Optimizers;
 using TrainingDynamics.Runtime;
+using TrainingDynamics.Tasks;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Tests;

@@ -1,33 +1,44 @@
 using TorchSharp;
-using TrainingDynamics.Measurement;
 using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Bandits;
 
 /// <summary>
-/// A world in which the truth is known: visitors come in contexts x with shares ρ(x), an item a is shown, and clicked with probability
-/// r(x, a). One world for each replica. The value of a policy is exact: V(π) = Σ_x ρ(x) Σ_a π(a|x)·r(x, a).
+/// A world in which the truth is known: visitors come in contexts x with shares ρ(x), an item a is shown, and clicked with some probability;
+/// a click pays 1, or what the world says. r(x, a) is what showing an item earns in the mean. One world for each replica. The value of a policy
+/// is exact: V(π) = Σ_x ρ(x) Σ_a π(a|x)·r(x, a).
 /// </summary>
 public sealed class ClickWorld : IDisposable
 {
-    /// <summary>A world by its click probabilities.</summary>
-    /// <param name="reward">r, (replica, context, item), each in [0, 1].</param>
+    /// <summary>A world by its click probabilities, and what a click is worth.</summary>
+    /// <param name="click">Probabilities, (replica, context, item), each in [0, 1].</param>
     /// <param name="share">ρ, (context), not negative, with a positive sum; the same for all contexts by default.</param>
-    /// <exception cref="ArgumentException">A probability is outside [0, 1], or the shares do not fit.</exception>
-    public ClickWorld(Tensor reward, double[]? share = null)
+    /// <param name="payoff">What a click on an item pays, finite, in a shape that goes with the clicks'; 1 by default. A price, a margin, a loss.</param>
+    /// <exception cref="ArgumentException">A probability is outside [0, 1], a payoff is not finite, or shapes do not fit.</exception>
+    public ClickWorld(Tensor click, double[]? share = null, Tensor? payoff = null)
     {
         using var scope = NewDisposeScope();
-        if (reward.dim() != 3 || !((reward >= 0) & (reward <= 1)).all().item<bool>())
-            throw new ArgumentException($"reward must be click probabilities in [0, 1], (replica, context, item); got shape [{string.Join(", ", reward.shape)}], values from {reward.min().ToDouble()} to {reward.max().ToDouble()}", nameof(reward));
-        share ??= [.. Enumerable.Repeat(1.0, (int)reward.shape[1])];
-        if (share.Length != reward.shape[1] || share.Any(s => !(s >= 0 && double.IsFinite(s))) || !(share.Sum() > 0))
-            throw new ArgumentException($"share has {share.Length} values with sum {share.Sum()}, wanted are {reward.shape[1]}, one for each context, none negative, with a positive sum", nameof(share));
-        Reward = reward.to(ScalarType.Float64).DetachFromDisposeScope();
+        if (click.dim() != 3 || !((click >= 0) & (click <= 1)).all().item<bool>())
+            throw new ArgumentException($"click must be probabilities in [0, 1], (replica, context, item); got shape [{string.Join(", ", click.shape)}], values from {click.min().ToDouble()} to {click.max().ToDouble()}", nameof(click));
+        share ??= [.. Enumerable.Repeat(1.0, (int)click.shape[1])];
+        if (share.Length != click.shape[1] || share.Any(s => !(s >= 0 && double.IsFinite(s))) || !(share.Sum() > 0))
+            throw new ArgumentException($"share has {share.Length} values with sum {share.Sum()}, wanted are {click.shape[1]}, one for each context, none negative, with a positive sum", nameof(share));
+        Click = click.to(ScalarType.Float64).alias().DetachFromDisposeScope();
+        Payoff = (payoff?.to(ScalarType.Float64) ?? ones(1, dtype: ScalarType.Float64)).expand_as(click).DetachFromDisposeScope();
+        if (!Payoff.isfinite().all().item<bool>())
+            throw new ArgumentException($"a payoff is not finite; values go from {Payoff.min().ToDouble()} to {Payoff.max().ToDouble()}", nameof(payoff));
+        Reward = (Click * Payoff).DetachFromDisposeScope();
         Share = Aligned.Tensor(share.Select(s => s / share.Sum()).ToArray()).DetachFromDisposeScope();
     }
 
-    /// <summary>r(x, a), (replica, context, item), float64.</summary>
+    /// <summary>The probability of a click, (replica, context, item), float64.</summary>
+    public Tensor Click { get; }
+
+    /// <summary>What a click pays, likewise.</summary>
+    public Tensor Payoff { get; }
+
+    /// <summary>r(x, a) = click·payoff: what showing the item earns in the mean, likewise.</summary>
     public Tensor Reward { get; }
 
     /// <summary>ρ(x), (context), with sum 1.</summary>
@@ -59,9 +70,9 @@ public sealed class ClickWorld : IDisposable
     }
 
     /// <summary>The same world with other shares of the contexts.</summary>
-    public ClickWorld WithShare(double[] share) => new(Reward, share);
+    public ClickWorld WithShare(double[] share) => new(Click, share, Payoff);
 
-    /// <summary>V(π) = Σ_x ρ(x) Σ_a π(a|x)·r(x, a) of each replica, exactly: the click rate that the policy has.</summary>
+    /// <summary>V(π) = Σ_x ρ(x) Σ_a π(a|x)·r(x, a) of each replica, exactly: the click rate that the policy has, or what it earns.</summary>
     /// <param name="policy">π, (replica or 1, context, item), each row a distribution.</param>
     public double[] Value(Tensor policy)
     {
@@ -116,7 +127,8 @@ public sealed class ClickWorld : IDisposable
         // u falls on the first cell whose cumulative probability exceeds it.
         var u = random.Uniform([count], ScalarType.Float64) * cumulative.narrow(1, -1, 1);
         var cell = searchsorted(cumulative, u.contiguous(), right: true).clamp_max(flat.shape[1] - 1);                 // (replica, impression)
-        var clicked = (random.Uniform([count], ScalarType.Float64) < Reward.reshape(Replicas, -1).gather(1, cell)).to(ScalarType.Float64);
+        var (rate, paid) = (Click.reshape(Replicas, -1).gather(1, cell), Payoff.reshape(Replicas, -1).gather(1, cell));
+        var clicked = where(Runtime.Replicas.AreFinite(flat).unsqueeze(1), (random.Uniform([count], ScalarType.Float64) < rate).to(ScalarType.Float64) * paid, double.NaN);
         return new LoggedBandit(cell.div(Items, RoundingMode.floor), cell.remainder(Items), clicked, flat.gather(1, cell), policy);
     }
 
@@ -128,20 +140,22 @@ public sealed class ClickWorld : IDisposable
         var cells = arange(Contexts * (long)Items).unsqueeze(0).repeat(Replicas, 2);                                   // clicked first, then not
         var flat = Required(policy).expand(Replicas, -1, -1).reshape(Replicas, -1);
         var mass = (Share.unsqueeze(-1) * Required(policy)).expand(Replicas, -1, -1).reshape(Replicas, -1);
-        var reward = Reward.reshape(Replicas, -1);
-        var probability = cat([mass * reward, mass * (1 - reward)], 1);
-        var clicked = cat([ones_like(mass), zeros_like(mass)], 1);
+        var click = Click.reshape(Replicas, -1);
+        var probability = cat([mass * click, mass * (1 - click)], 1);
+        var clicked = cat([Payoff.reshape(Replicas, -1), zeros_like(mass)], 1);
         // What is never shown is in no log.
         return new LoggedBandit(cells.div(Items, RoundingMode.floor), cells.remainder(Items), clicked, flat.repeat(1, 2), policy, probability);
     }
 
     private Tensor Required(Tensor policy) => policy.dim() == 3 && policy.shape[1] == Contexts && policy.shape[2] == Items && (policy.shape[0] == Replicas || policy.shape[0] == 1)
-        ? policy.to(ScalarType.Float64)
+        ? Distributions.Required(policy.to(ScalarType.Float64), nameof(policy))
         : throw new ArgumentException($"a policy here is ({Replicas} or 1 replicas, {Contexts} contexts, {Items} items), got [{string.Join(", ", policy.shape)}]", nameof(policy));
 
     /// <inheritdoc/>
     public void Dispose()
     {
+        Click.Dispose();
+        Payoff.Dispose();
         Reward.Dispose();
         Share.Dispose();
     }

@@ -1,5 +1,5 @@
 using TorchSharp;
-using TrainingDynamics.Measurement;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Bandits;
@@ -10,6 +10,8 @@ namespace TrainingDynamics.Bandits;
 /// </summary>
 public sealed class LoggedBandit : IDisposable
 {
+    private readonly bool _endless;
+
     /// <summary>A log by its columns.</summary>
     /// <param name="contexts">x, whole numbers from 0.</param>
     /// <param name="items">a, whole numbers from 0.</param>
@@ -29,13 +31,18 @@ public sealed class LoggedBandit : IDisposable
                 throw new ArgumentException($"{name} have the shape [{string.Join(", ", column.shape)}], the rewards [{string.Join(", ", rewards.shape)}]", name);
         }
         var weight = probability ?? full_like(rewards, 1.0 / rewards.shape[1], ScalarType.Float64);
-        RequireAll(propensities, ((propensities > 0) & (propensities <= 1)) | (weight == 0), "a propensity", "a number in (0, 1]", nameof(propensities));
-        RequireAll(rewards, rewards.isfinite(), "a reward", "a finite number", nameof(rewards));
+        // A replica whose policy has diverged leaves a log of NaN.
+        var diverged = logger is null ? zeros_like(propensities, ScalarType.Bool) : ~Replicas.AreFinite(logger).unsqueeze(1).expand_as(propensities);
+        RequireAll(propensities, ((propensities > 0) & (propensities <= 1)) | (weight == 0) | diverged, "a propensity", "a number in (0, 1]", nameof(propensities));
+        RequireAll(rewards, rewards.isfinite() | diverged, "a reward", "a finite number", nameof(rewards));
+        if (logger is not null)
+            Distributions.Required(logger, nameof(logger));
         RequireAll(contexts, (contexts >= 0) & (contexts < (logger?.shape[1] ?? long.MaxValue)), "a context's id", $"0 to {logger?.shape[1] - 1}", nameof(contexts));
         RequireAll(items, (items >= 0) & (items < (logger?.shape[2] ?? long.MaxValue)), "an item's id", $"0 to {logger?.shape[2] - 1}", nameof(items));
         (Contexts, Items) = (contexts.alias().DetachFromDisposeScope(), items.alias().DetachFromDisposeScope());
         (Rewards, Propensities) = (rewards.to(ScalarType.Float64).alias().DetachFromDisposeScope(), propensities.to(ScalarType.Float64).alias().DetachFromDisposeScope());
-        Probability = weight.alias().DetachFromDisposeScope();
+        Probability = where(diverged, double.NaN, weight).DetachFromDisposeScope();
+        _endless = probability is not null;
         Logger = logger?.to(ScalarType.Float64).alias().DetachFromDisposeScope();
     }
 
@@ -91,7 +98,7 @@ public sealed class LoggedBandit : IDisposable
         Tensor Sum(Tensor values) => empty.scatter_add(1, cell, values).reshape(replicas, contexts, items).DetachFromDisposeScope();
         // A propensity is a function of the cell; where the logger is not known and nothing was shown there is none, and none is asked for.
         var propensity = (Logger?.expand(replicas, -1, -1).clone() ?? zeros_like(empty).scatter(1, cell, Propensities).reshape(replicas, contexts, items)).DetachFromDisposeScope();
-        return new LoggedTable(Sum(Probability), Sum(Probability * Rewards), propensity);
+        return new LoggedTable(Sum(Probability), Sum(Probability * Rewards), propensity) { Impressions = _endless ? double.PositiveInfinity : Count };
     }
 
     private static void RequireAll(Tensor column, Tensor allowed, string what, string range, string name)
@@ -116,9 +123,14 @@ public sealed class LoggedBandit : IDisposable
 /// <param name="Propensity">π_log(a|x), where it is known; 0 elsewhere.</param>
 public sealed record LoggedTable(Tensor Shown, Tensor Clicked, Tensor Propensity) : IDisposable
 {
+    /// <summary>How many impressions it sums up; ∞ for a log without an end.</summary>
+    public double Impressions { get; init; } = double.PositiveInfinity;
+
     /// <summary>
-    /// Several logs of one length as one. An impression of the union has the mean of the logs' propensities (the balance heuristic; Agarwal, Basu,
-    /// Schnabel and Joachims 2017, arXiv:1703.06180): weights over it are unbiased where the loggers were fixed beforehand, and at most as many times the most generous logger's as there are logs. In a loop, whose later loggers depend on earlier clicks, it is an approximation.
+    /// Several logs as one, each with its number of impressions; beside a log without an end finite ones count nothing. An impression of the
+    /// union has the logs' propensities, averaged by their lengths (the balance heuristic; Agarwal, Basu, Schnabel and Joachims 2017,
+    /// arXiv:1703.06180): weights over it are unbiased where the loggers were fixed beforehand, and at most as many times the most generous
+    /// logger's as there are logs of one length. In a loop, whose later loggers depend on earlier clicks, it is an approximation.
     /// </summary>
     /// <param name="logs">At least one; their loggers known.</param>
     public static LoggedTable Union(params IReadOnlyList<LoggedTable> logs)
@@ -126,8 +138,10 @@ public sealed record LoggedTable(Tensor Shown, Tensor Clicked, Tensor Propensity
         if (logs.Count == 0)
             throw new ArgumentException("a union of no logs is none", nameof(logs));
         using var scope = NewDisposeScope();
-        Tensor Mean(Func<LoggedTable, Tensor> of) => (logs.Select(of).Aggregate((a, b) => a + b) / logs.Count).DetachFromDisposeScope();
-        return new LoggedTable(Mean(l => l.Shown), Mean(l => l.Clicked), Mean(l => l.Propensity));
+        var all = logs.Sum(l => l.Impressions);
+        double[] parts = [.. logs.Select(l => double.IsInfinity(all) ? (double.IsInfinity(l.Impressions) ? 1.0 : 0) : l.Impressions)];
+        Tensor Mean(Func<LoggedTable, Tensor> of) => (logs.Select((l, i) => parts[i] * of(l)).Aggregate((a, b) => a + b) / parts.Sum()).DetachFromDisposeScope();
+        return new LoggedTable(Mean(l => l.Shown), Mean(l => l.Clicked), Mean(l => l.Propensity)) { Impressions = all };
     }
 
     /// <summary>A number per propensity where something was shown, 0 elsewhere: <paramref name="numerator"/>/π_log.</summary>

@@ -1,6 +1,6 @@
 using MathNet.Numerics.Distributions;
 using TorchSharp;
-using TrainingDynamics.Measurement;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Bandits;
@@ -14,14 +14,17 @@ namespace TrainingDynamics.Bandits;
 /// <param name="Count">Impressions.</param>
 public sealed record Estimate(string Name, double[] Value, double[] Deviation, double[] EffectiveSampleSize, double[] Unseen, long Count)
 {
-    /// <summary>Deviation/√n.</summary>
-    public double[] StandardError => [.. Deviation.Select(d => d / Math.Sqrt(Count))];
+    /// <summary>s/√n with the sample's s² = Deviation²·n/(n − 1), so Deviation/√(n − 1); NaN from a single impression, which tells nothing of its spread.</summary>
+    public double[] StandardError => [.. Deviation.Select(d => Count > 1 ? d / Math.Sqrt(Count - 1) : double.NaN)];
 
     /// <summary>The normal interval V̂ ± z·se: right for long logs and weights that are not too uneven.</summary>
     /// <param name="confidence">In (0, 1).</param>
+    /// <exception cref="InvalidOperationException">The log has a single impression.</exception>
     public (double Low, double High)[] Interval(double confidence = 0.95)
     {
         RequireProbability(confidence, nameof(confidence));
+        if (Count < 2)
+            throw new InvalidOperationException($"'{Name}': an interval needs at least two impressions, the log has {Count}");
         var z = Normal.InvCDF(0, 1, (1 + confidence) / 2);
         return [.. Value.Zip(StandardError, (v, e) => (v - (z * e), v + (z * e)))];
     }
@@ -115,7 +118,8 @@ public static class OffPolicyEvaluation
         return (log.Probability * log.At(unseen)).sum(1).ToDoubles();
     }
 
-    private static Tensor Expected(Tensor policy, Tensor rewardModel) => (policy.to(ScalarType.Float64) * rewardModel).sum(-1, keepdim: true).expand(-1, -1, policy.shape[2]);
+    private static Tensor Expected(Tensor policy, Tensor rewardModel)
+        => (Distributions.Required(policy, nameof(policy)).to(ScalarType.Float64) * rewardModel).sum(-1, keepdim: true).expand(-1, -1, policy.shape[2]);
 
     private static Estimate Mean(string name, LoggedBandit log, Tensor policy, bool seenOnly, Func<Tensor, Tensor> limit, Func<Tensor, Tensor> terms)
     {
@@ -144,6 +148,7 @@ public static class OffPolicyEvaluation
         var unseen = UnseenBy(log, policy);
         if (!seenOnly && unseen.FirstOrDefault(u => u > 1e-12) is > 0 and var share)
             throw new ArgumentException($"{name}: the logger never shows {share:P1} of the policy's mass, and no log says anything about it; ask for the rest (seenOnly), or use a model of the reward", nameof(policy));
+        Distributions.Required(policy, nameof(policy));
         return (where(log.Probability > 0, log.At(policy) / log.Propensities.clamp_min(1e-300), 0), unseen);
     }
 

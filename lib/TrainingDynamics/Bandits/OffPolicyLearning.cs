@@ -1,5 +1,6 @@
 using TorchSharp;
 using TrainingDynamics.Models;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Bandits;
@@ -13,24 +14,28 @@ namespace TrainingDynamics.Bandits;
 public sealed record OffPolicyObjective(string Name, Func<LoggedTable, Tensor, Tensor> Loss)
 {
     /// <summary>The loss on one log as a function of a model's weights; π is the softmax of its scores.</summary>
-    /// <param name="model">Scores (replica, context, item), whatever its inputs.</param>
+    /// <param name="model">Scores (replica, context, item).</param>
     /// <param name="table">The log.</param>
-    public LossFunction On(Model model, LoggedTable table) => weights =>
+    public LossFunction On(TableModel model, LoggedTable table) => weights =>
     {
         using var scope = NewDisposeScope();
-        return Loss(table, model.Forward(weights, table.Shown).log_softmax(-1)).MoveToOuterDisposeScope();
+        return Loss(table, model.Scores(weights).log_softmax(-1)).MoveToOuterDisposeScope();
     };
 }
 
-/// <summary>Policies of models that score every item in every context.</summary>
+/// <summary>Laws of one context, in all.</summary>
 public static class Policies
 {
-    /// <summary>π = softmax(scores) at the model's weights, (replica, context, item).</summary>
-    public static Tensor Policy(this Model model)
+    /// <summary>What a closed form such as <see cref="Theory.OffPolicySupervision.ClickFixedPoint"/> says of each context, (replica, context, item).</summary>
+    /// <param name="logger">π_log, (replica or 1, context, item).</param>
+    /// <param name="reward">r, (replica, context, item).</param>
+    /// <param name="law">From one context's logger and rewards to a policy.</param>
+    public static Tensor PerContext(Tensor logger, Tensor reward, Func<double[], double[], double[]> law)
     {
         using var scope = NewDisposeScope();
-        using var quiet = no_grad();
-        return model.Forward(model.Weights, model.Weights).softmax(-1).MoveToOuterDisposeScope();
+        var items = (int)reward.shape[2];
+        var (loggers, rewards) = (logger.expand_as(reward).ToDoubles().Chunk(items), reward.ToDoubles().Chunk(items));
+        return Aligned.Tensor(loggers.Zip(rewards, law).SelectMany(p => p).ToArray()).reshape(reward.shape).MoveToOuterDisposeScope();
     }
 }
 
@@ -97,10 +102,10 @@ public static class OffPolicyLearning
     /// A click model as a regression, L = −Σ [c·ln σ(s) + (n − c)·ln(1 − σ(s))]: the click rate of what is shown. It conditions on being shown, so
     /// how often a cell is shown changes how well it is known, and not what it tends to.
     /// </summary>
-    public static LossFunction ClickRegression(Model model, LoggedTable log) => weights =>
+    public static LossFunction ClickRegression(TableModel model, LoggedTable log) => weights =>
     {
         using var scope = NewDisposeScope();
-        var scores = model.Forward(weights, log.Shown);
+        var scores = model.Scores(weights);
         return ((log.Clicked * nn.functional.logsigmoid(scores)) + ((log.Shown - log.Clicked) * nn.functional.logsigmoid(-scores))).sum([1, 2]).neg().MoveToOuterDisposeScope();
     };
 
@@ -115,10 +120,10 @@ public static class OnPolicyLearning
     /// <param name="world">The visitors.</param>
     /// <param name="beta">β ≥ 0.</param>
     /// <param name="logBase">ln π₀, where β is positive.</param>
-    public static LossFunction Reinforce(Model model, ClickWorld world, double beta = 0, Tensor? logBase = null) => weights =>
+    public static LossFunction Reinforce(TableModel model, ClickWorld world, double beta = 0, Tensor? logBase = null) => weights =>
     {
         using var scope = NewDisposeScope();
-        var logPolicy = model.Forward(weights, world.Reward).log_softmax(-1);
+        var logPolicy = model.Scores(weights).log_softmax(-1);
         var each = -(logPolicy.exp() * world.Reward);
         if (beta > 0)
             each = each + (beta * logPolicy.exp() * (logPolicy - (logBase ?? throw new ArgumentException("an anchor needs the base that it holds to", nameof(logBase)))));
@@ -126,10 +131,10 @@ public static class OnPolicyLearning
     };
 
     /// <summary>Cross-entropy on the clicks of the policy itself as it is: L = −Σ ρ·sg(π)·r·ln π. Renewed every step it is policy gradient; renewed every round it is the loop of a recommender that is trained on its own log.</summary>
-    public static LossFunction OwnClicks(Model model, ClickWorld world) => weights =>
+    public static LossFunction OwnClicks(TableModel model, ClickWorld world) => weights =>
     {
         using var scope = NewDisposeScope();
-        var logPolicy = model.Forward(weights, world.Reward).log_softmax(-1);
+        var logPolicy = model.Scores(weights).log_softmax(-1);
         return (world.Share.unsqueeze(-1) * logPolicy.detach().exp() * world.Reward * logPolicy).sum([1, 2]).neg().MoveToOuterDisposeScope();
     };
 
@@ -138,10 +143,10 @@ public static class OnPolicyLearning
     /// <param name="world">The truth.</param>
     /// <param name="logBase">ln π₀, (replica, context, item).</param>
     /// <param name="temperature">τ &gt; 0.</param>
-    public static LossFunction NearTarget(Model model, ClickWorld world, Tensor logBase, double temperature) => weights =>
+    public static LossFunction NearTarget(TableModel model, ClickWorld world, Tensor logBase, double temperature) => weights =>
     {
         using var scope = NewDisposeScope();
         var target = (logBase + (world.Reward / temperature)).softmax(-1);
-        return (world.Share.unsqueeze(-1) * target * model.Forward(weights, world.Reward).log_softmax(-1)).sum([1, 2]).neg().MoveToOuterDisposeScope();
+        return (world.Share.unsqueeze(-1) * target * model.Scores(weights).log_softmax(-1)).sum([1, 2]).neg().MoveToOuterDisposeScope();
     };
 }

@@ -3,6 +3,7 @@ using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
 using TrainingDynamics.Optimizers;
 using TrainingDynamics.Runtime;
+using TrainingDynamics.Tasks;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Experiments;
@@ -60,7 +61,13 @@ public sealed record OneEpochRun(Trace Train, Trace Test, Trace Auc, double[] Tr
 public static class OneEpoch
 {
     /// <summary>Trains on a log, epoch by epoch.</summary>
-    public static OneEpochRun Run(OneEpochSettings settings, IReadOnlyList<long> seeds)
+    /// <param name="settings">The task.</param>
+    /// <param name="seeds">A replica each.</param>
+    /// <param name="make">The optimizer of the weights; Adam at the settings' rate by default.</param>
+    /// <param name="schedule">What the learning rate is multiplied by at a step; 1 by default.</param>
+    /// <param name="beforeEpoch">Told the epoch, from 1, before it starts, with the blocks (U, V, b_u, b_i, b_0) and the weights, which it may reset.</param>
+    public static OneEpochRun Run(OneEpochSettings settings, IReadOnlyList<long> seeds, Func<Tensor, Optimizer>? make = null,
+        Func<int, double>? schedule = null, Action<int, Layout, Tensor>? beforeEpoch = null)
     {
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(seeds);
@@ -90,7 +97,7 @@ public static class OneEpoch
         var (train, test) = (Log(shown), Log(tested));
         var run = new OneEpochRun(new Trace("train", replicas), new Trace("test", replicas), new Trace("AUC", replicas),
             [.. Each(test.Rate, test.Click, ClickPrediction.LogLoss)], new Trace("information abundance", replicas), InformationAbundance(tasteV));
-        using var adam = new Adam(weights, settings.Rate);
+        using var optimizer = make?.Invoke(weights) ?? new Adam(weights, settings.Rate);
         var batches = settings.Impressions / settings.Batch;
         var order = arange(settings.Impressions);
         var seen = new double[replicas];
@@ -99,6 +106,7 @@ public static class OneEpoch
         {
             if (step % batches == 0)
             {
+                beforeEpoch?.Invoke((step / batches) + 1, layout, weights);
                 // A new order for every epoch, and a new log where that is asked for.
                 if (settings.Fresh && step > 0)
                 {
@@ -114,7 +122,7 @@ public static class OneEpoch
             var (loss, gradient) = Derivatives.LossAndGradient(w => nn.functional.softplus((1 - (2 * click)) * Scores(w, user, item)).mean([1]), weights);
             return (loss.MoveToOuterDisposeScope(), gradient.MoveToOuterDisposeScope());
         });
-        Training.Run(stream, adam, batches * settings.Epochs, o =>
+        Training.Run(stream, optimizer, batches * settings.Epochs, schedule: schedule, observe: o =>
         {
             foreach (var (r, value) in o.Loss.ToDoubles().Index())
                 seen[r] += value / batches;
@@ -145,7 +153,7 @@ public static class OneEpoch
     private static double[] InformationAbundance(Tensor embeddings)
     {
         using var scope = NewDisposeScope();
-        var values = linalg.svdvals(embeddings.to(ScalarType.Float64));
+        var values = Replicas.Finite(embeddings.to(ScalarType.Float64), e => linalg.svdvals(e));
         return (values.sum(1) / values.amax([1])).ToDoubles();
     }
 
@@ -160,7 +168,7 @@ public static class OneEpoch
     private static IEnumerable<double> Each(Tensor rate, Tensor click, Func<IReadOnlyList<double>, IReadOnlyList<double>, double> measure)
     {
         var (rates, clicks) = (rate.clamp(1e-7, 1 - 1e-7).ToDoubles(), click.ToDoubles());
-        return rates.Chunk((int)rate.shape[1]).Zip(clicks.Chunk((int)rate.shape[1]), (p, y) => measure(p, y));
+        return rates.Chunk((int)rate.shape[1]).Zip(clicks.Chunk((int)rate.shape[1]), (p, y) => p.Any(double.IsNaN) ? double.NaN : measure(p, y));
     }
 
     private sealed record Stream(Layout Layout, Tensor Weights, Func<(Tensor Loss, Tensor Gradient)> Draw) : ITask

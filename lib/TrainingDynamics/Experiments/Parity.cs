@@ -1,9 +1,11 @@
 using TrainingDynamics.Data;
 using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
+using TrainingDynamics.Notebook;
 using TrainingDynamics.Objectives;
 using TrainingDynamics.Optimizers;
 using TrainingDynamics.Runtime;
+using TrainingDynamics.Tasks;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Experiments;
@@ -223,9 +225,11 @@ public sealed class Parity : IDisposable
     {
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
-        var answers = model.Forward(weights, old ? _oldTestInputs : _newTestInputs).argmax(-1);                        // (replica, image)
+        var scores = model.Forward(weights, old ? _oldTestInputs : _newTestInputs);
+        var answers = scores.argmax(-1);                                                                               // (replica, image)
         var labels = Aligned.Tensor((old ? _oldTest : _newTest).Labels);
-        return Mean((old ? answers.eq(labels) : (answers - labels).remainder(2).eq(0)).to(ScalarType.Float64));
+        var right = (old ? answers.eq(labels) : (answers - labels).remainder(2).eq(0)).to(ScalarType.Float64);
+        return Mean(where(Replicas.AreFinite(scores).unsqueeze(1), right, double.NaN));
     }
 
     private static double[] Mean(Tensor perImage)
@@ -321,11 +325,14 @@ public static class ParityRuns
 
     /// <summary>Matched-gain forgetting of each base: the least forgotten among the runs that reach an accuracy on the new task.</summary>
     /// <exception cref="ArgumentException">No run of some base reaches it.</exception>
-    public static double[] ForgettingAt(this IEnumerable<ParityRun> runs, double gain) => runs.ByBase(of => Pareto.MatchedGainForgetting(of.Select(r => new Trade(r.New, -r.Forgetting)), gain, before: 0));
+    public static double[] ForgettingAt(this IEnumerable<ParityRun> runs, double gain) => runs.ByBase(of => Pareto.MatchedGainForgetting(of.Where(Finite).Select(r => new Trade(r.New, -r.Forgetting)), gain, before: 0));
+
+    /// <summary>Whether a run did not diverge: one that did has reached nothing.</summary>
+    private static bool Finite(ParityRun run) => double.IsFinite(run.New) && double.IsFinite(run.Old) && double.IsFinite(run.Forward);
 
     /// <summary>R² of a quadratic in <paramref name="predictor"/> for the forgetting, one a base.</summary>
-    public static double[] R2(this IEnumerable<ParityRun> runs, Func<ParityRun, double> predictor) => runs.ByBase(of => Regression.Polynomial([.. of.Select(predictor)], [.. of.Select(r => r.Forgetting)]).R2);
+    public static double[] R2(this IEnumerable<ParityRun> runs, Func<ParityRun, double> predictor) => runs.Where(Finite).ByBase(of => Regression.Polynomial([.. of.Select(predictor)], [.. of.Select(r => r.Forgetting)]).R2);
 
     /// <summary>The runs as trades of new for old accuracy, [base][run].</summary>
-    public static Trade[][] Trades(this IEnumerable<ParityRun> runs) => [.. runs.GroupBy(r => r.Base).OrderBy(g => g.Key).Select(g => g.Select(r => new Trade(r.New, r.Old)).ToArray())];
+    public static Trade[][] Trades(this IEnumerable<ParityRun> runs) => [.. runs.Where(Finite).GroupBy(r => r.Base).OrderBy(g => g.Key).Select(g => g.Select(r => new Trade(r.New, r.Old)).ToArray())];
 }

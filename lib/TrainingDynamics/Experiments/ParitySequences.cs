@@ -3,10 +3,12 @@ using TorchSharp;
 using TrainingDynamics.Data;
 using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
+using TrainingDynamics.Notebook;
 using TrainingDynamics.Objectives;
 using TrainingDynamics.Optimizers;
 using TrainingDynamics.Runtime;
 using TrainingDynamics.Schedules;
+using TrainingDynamics.Tasks;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Experiments;

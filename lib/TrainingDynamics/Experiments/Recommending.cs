@@ -1,9 +1,12 @@
 using TorchSharp;
 using TrainingDynamics.Bandits;
+using TrainingDynamics.Data;
 using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
+using TrainingDynamics.Objectives;
 using TrainingDynamics.Optimizers;
 using TrainingDynamics.Runtime;
+using TrainingDynamics.Tasks;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Experiments;
@@ -50,6 +53,9 @@ public static class Recommending
         Training.Run(new Minimizing(model.Layout, model.Weights, loss), adam, steps, observe is null ? null : o => observe(o.Step), when);
     }
 
+    /// <summary>A round's training by default: a hundred steps of a new Adam at rate 0.03 from where the model is.</summary>
+    private static void ByAdam(Factorization model, LossFunction loss) => Continue(model, loss, 0.03, 100);
+
     /// <summary>A world made of real ratings, and how well its preference model does on the ratings it was not shown, one value for each seed.</summary>
     /// <param name="World">r(x, a): the probability that user x likes item a (four stars or more), by the model.</param>
     /// <param name="Logger">π ∝ the square of an item's number of ratings, (1, context, item): a shop window that goes by popularity.</param>
@@ -64,7 +70,7 @@ public static class Recommending
     /// </summary>
     /// <param name="ratings">All of the ratings are used: take the densest part first.</param>
     /// <param name="seeds">A split and a fit each.</param>
-    public static RatedWorld FromRatings(Data.Ratings ratings, IReadOnlyList<long> seeds)
+    public static RatedWorld FromRatings(Ratings ratings, IReadOnlyList<long> seeds)
     {
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(seeds);
@@ -77,7 +83,7 @@ public static class Recommending
         using var model = new Factorization(users, items, Rank, random);
         using var adam = new Adam(model.Weights, 0.03);
         var fit = new Minimizing(model.Layout, model.Weights, OffPolicyLearning.ClickRegression(model, new LoggedTable(shown, Sum((1 - held) * liked), shown)));
-        Training.Run(new Objectives.Retained(fit, 1e-3, Objectives.Retention.L2ToStart(zeros_like(model.Weights))), adam, 300);
+        Training.Run(new Retained(fit, 1e-3, Retention.L2ToStart(zeros_like(model.Weights))), adam, 300);
         var rate = model.ClickRate();
         var predicted = rate.reshape(seeds.Count, -1).gather(1, cell).ToDoubles().Chunk(count).ToArray();
         var likes = liked.ToDoubles();
@@ -99,7 +105,9 @@ public static class Recommending
     /// <param name="rounds">Rounds after the first log.</param>
     /// <param name="impressions">Impressions a round.</param>
     /// <param name="slots">How many items a greedy server shows a context.</param>
-    public static LoopRun Loop(ClickWorld world, Tensor first, LoopArm arm, IReadOnlyList<long> seeds, int rounds = 15, int impressions = 2000, int slots = 5)
+    /// <param name="train">A round's training, given the model and the loss on the log; by default a hundred steps of Adam at rate 0.03, from where it is.</param>
+    public static LoopRun Loop(ClickWorld world, Tensor first, LoopArm arm, IReadOnlyList<long> seeds, int rounds = 15, int impressions = 2000, int slots = 5,
+        Action<Factorization, LossFunction>? train = null)
     {
         using var scope = NewDisposeScope();
         using var visits = new ReplicaRandom(seeds.Select(s => s + 1000).ToArray());
@@ -113,7 +121,7 @@ public static class Recommending
             if (round > 0)
             {
                 var log = arm.Cumulative ? LoggedTable.Union(logs) : logs[^1];
-                Continue(model, arm.Objective?.On(model, log) ?? OffPolicyLearning.ClickRegression(model, log), 0.03, 100);
+                (train ?? ByAdam)(model, arm.Objective?.On(model, log) ?? OffPolicyLearning.ClickRegression(model, log));
                 var policy = arm.Greedy ? ClickWorld.Greedy(arm.Objective is null ? model.ClickRate() : model.Policy(), slots) : model.Policy();
                 served = ((1 - arm.Exploration) * policy) + (arm.Exploration / world.Items);
             }
@@ -152,7 +160,7 @@ public static class Recommending
     /// <param name="steps">Steps on B; every tenth is looked at.</param>
     /// <returns>The values of A and B before, [seed], and the looks.</returns>
     public static (double[] ValueA, double[] ValueB, IReadOnlyList<DriftPoint> Points) Drift(IReadOnlyList<long> seeds, IReadOnlyList<double> rates,
-        IReadOnlyDictionary<string, Func<Model, ClickWorld, Tensor, LossFunction>> methods, double angle = 60, int steps = 200)
+        IReadOnlyDictionary<string, Func<TableModel, ClickWorld, Tensor, LossFunction>> methods, double angle = 60, int steps = 200)
     {
         using var scope = NewDisposeScope();
         const int each = 50, items = 100, taste = 4;

@@ -3,20 +3,16 @@ using TorchSharp;
 using TrainingDynamics.Data;
 using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
+using TrainingDynamics.Notebook;
 using TrainingDynamics.Optimizers;
+using TrainingDynamics.Runtime;
+using TrainingDynamics.Tasks;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Experiments;
 
-/// <summary>How far a long run is.</summary>
-/// <param name="Step">Steps done.</param>
-/// <param name="Steps">Steps in all.</param>
-/// <param name="StepsPerSecond">The rate so far.</param>
-/// <param name="Left">The time left at that rate.</param>
-public sealed record Progress(int Step, int Steps, double StepsPerSecond, TimeSpan Left);
-
 /// <summary>One step of training as an observer sees it. The tensors live until the observer returns.</summary>
-/// <param name="Step">Its number, from 1.</param>
+/// <param name="Step">Its number, from 1, of all the steps that the optimizer has taken.</param>
 /// <param name="Loss">The loss before the step, (replica).</param>
 /// <param name="Gradient">Its gradient, (replica, parameter).</param>
 /// <param name="Before">The weights before the step.</param>
@@ -26,7 +22,10 @@ public sealed record Observation(int Step, Tensor Loss, Tensor Gradient, Tensor 
 /// <summary>The training loop that all experiments share: batch, loss, gradient, step, look.</summary>
 public static class Training
 {
-    /// <summary>Trains in place and returns, for each replica, the step at which its loss first was not finite, or null.</summary>
+    /// <summary>
+    /// Trains in place and returns, for each replica, the step at which its loss first was not finite, or null. Steps count from the first that
+    /// the optimizer took: a run that is continued with its optimizer goes on in its schedules and its observations.
+    /// </summary>
     /// <param name="task">What is trained, and on what.</param>
     /// <param name="optimizer">An optimizer of the task's weights.</param>
     /// <param name="steps">How many steps.</param>
@@ -47,7 +46,8 @@ public static class Training
         var divergedAt = new int?[task.Weights.shape[0]];
         progress ??= new ProgressBar();
         var clock = Stopwatch.StartNew();
-        for (var step = 1; step <= steps; step++)
+        var done = optimizer.Steps;
+        for (var step = done + 1; step <= done + steps; step++)
         {
             cancellation.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
@@ -62,8 +62,8 @@ public static class Training
                 if (!double.IsFinite(value))
                     divergedAt[r] ??= step;
             }
-            if (step % 100 == 0 || step == steps)
-                progress.Report(new Progress(step, steps, step / clock.Elapsed.TotalSeconds, clock.Elapsed * ((double)(steps - step) / step)));
+            if (step - done is var now && (now % 100 == 0 || now == steps))
+                progress.Report(new Progress(now, steps, now / clock.Elapsed.TotalSeconds, clock.Elapsed * ((double)(steps - now) / now)));
         }
         return divergedAt;
     }

@@ -2,8 +2,10 @@ using TorchSharp;
 using TrainingDynamics.Data;
 using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
+using TrainingDynamics.Notebook;
 using TrainingDynamics.Optimizers;
 using TrainingDynamics.Runtime;
+using TrainingDynamics.Tasks;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Experiments;

@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Runtime.Loader;
 using System.Text.Json;
+using TrainingDynamics.Runtime;
 
 namespace TrainingDynamics.Figures;
 
@@ -9,11 +10,8 @@ namespace TrainingDynamics.Figures;
 /// here Plotly.NET finds the files beside this library and nothing else. This assembly is loaded in it once more, and
 /// only strings cross over.
 /// </summary>
-internal sealed class PlotlyContext() : AssemblyLoadContext(ContextName)
+internal sealed class PlotlyContext() : AssemblyLoadContext(Natives.DrawingContext)
 {
-    /// <summary>How the two copies of this assembly tell where they are.</summary>
-    public const string ContextName = "TrainingDynamics.Figures";
-
     private static readonly Lazy<(Func<string, string> Figure, Func<string> Script)> Renderer = new(() =>
     {
         var own = typeof(PlotlyContext).Assembly.Location;

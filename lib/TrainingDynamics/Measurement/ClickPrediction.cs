@@ -33,18 +33,19 @@ public static class ClickPrediction
         return (ranks - (positives * (positives + 1) / 2)) / (positives * (clicks.Count - positives));
     }
 
-    /// <summary>Expected calibration error: predictions sorted into <paramref name="bins"/> groups of equal size, the mean of |mean prediction − click rate| over them.</summary>
+    /// <summary>
+    /// Expected calibration error: predictions sorted into <paramref name="bins"/> groups of equal size, the mean of |mean prediction − click
+    /// rate| over them. Impressions with one prediction share their clicks, so that their order does not matter.
+    /// </summary>
     public static double CalibrationError(IReadOnlyList<double> predicted, IReadOnlyList<double> clicks, int bins = 10)
     {
         Require(predicted, clicks);
         if (bins < 1 || bins > predicted.Count)
             throw new ArgumentException($"{nameof(bins)} is {bins}, allowed are 1 to {predicted.Count}", nameof(bins));
-        var order = Enumerable.Range(0, predicted.Count).OrderBy(i => predicted[i]).ToArray();
+        var sorted = predicted.Zip(clicks).GroupBy(i => i.First, i => i.Second).OrderBy(g => g.Key)
+            .SelectMany(tied => Enumerable.Repeat(tied.Key - tied.Average(), tied.Count())).ToArray();     // prediction minus click rate
         return Enumerable.Range(0, bins).Sum(b =>
-        {
-            var group = order[(int)((long)b * order.Length / bins)..(int)((long)(b + 1) * order.Length / bins)];
-            return Math.Abs(group.Sum(i => predicted[i]) - group.Sum(i => clicks[i])) / order.Length;
-        });
+            Math.Abs(sorted[(int)((long)b * sorted.Length / bins)..(int)((long)(b + 1) * sorted.Length / bins)].Sum()) / sorted.Length);
     }
 
     private static void Require(IReadOnlyList<double> predicted, IReadOnlyList<double> clicks)

@@ -1,4 +1,5 @@
 using TorchSharp;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Measurement;
@@ -16,7 +17,7 @@ public sealed record KlParts(double[] Whole, double[] Price, double[] WithinCorr
 
 /// <summary>
 /// Distances between two policies over a finite answer set, in nats, from log-probabilities (replica, prompt, answer): mean over
-/// prompts, [replica]. Everything in double precision.
+/// prompts, [replica]. Everything in double precision. What is given must be log-probabilities: Σ exp = 1 over the answers.
 /// </summary>
 public static class Divergence
 {
@@ -45,7 +46,7 @@ public static class Divergence
     {
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
-        var (p, q) = (logBase.to(ScalarType.Float64), logPolicy.to(ScalarType.Float64));
+        var (p, q) = (Distributions.RequiredLog(logBase.to(ScalarType.Float64), nameof(logBase)), Distributions.RequiredLog(logPolicy.to(ScalarType.Float64), nameof(logPolicy)));
         var right = correct.to(ScalarType.Bool).expand_as(p);
         Tensor Within(Tensor log, Tensor set) => log.masked_fill(~set, double.NegativeInfinity).logsumexp(-1);
         var (p0, p1, j0, j1) = (Within(p, right), Within(p, ~right), Within(q, right), Within(q, ~right));
@@ -72,12 +73,13 @@ public static class Divergence
     }
 
     /// <summary>a·b with 0·∞ = 0.</summary>
-    private static Tensor Product(Tensor a, Tensor b) => where(a > 0, a * b, 0);
+    private static Tensor Product(Tensor a, Tensor b) => where(a == 0, zeros_like(a), a * b);
 
     private static double[] Mean(Tensor logBase, Tensor logPolicy, Func<Tensor, Tensor, Tensor> perPrompt)
     {
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
-        return perPrompt(logBase.to(ScalarType.Float64), logPolicy.to(ScalarType.Float64)).mean([1]).ToDoubles();
+        var (p, q) = (logBase.to(ScalarType.Float64), logPolicy.to(ScalarType.Float64));
+        return perPrompt(Distributions.RequiredLog(p, nameof(logBase)), Distributions.RequiredLog(q, nameof(logPolicy))).mean([1]).ToDoubles();
     }
 }

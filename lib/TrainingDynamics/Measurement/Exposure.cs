@@ -1,4 +1,5 @@
 using TorchSharp;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Measurement;
@@ -12,14 +13,14 @@ public static class Exposure
     public static Tensor Of(Tensor policy, Tensor share)
     {
         using var scope = NewDisposeScope();
-        return (share.unsqueeze(-1) * policy.to(ScalarType.Float64)).sum(1).MoveToOuterDisposeScope();
+        return (share.unsqueeze(-1) * Distributions.Required(policy, nameof(policy)).to(ScalarType.Float64)).sum(1).MoveToOuterDisposeScope();
     }
 
     /// <summary>
     /// Gini coefficient of each replica, G = Σ_i (2i − n − 1)·e_(i)/(n·Σe), e sorted upward: 0 is equal attention, 1 − 1/n all on one item.
     /// </summary>
     /// <param name="exposure">(replica, item), not negative.</param>
-    /// <exception cref="ArgumentException">An exposure is negative or not finite, or a replica has none at all.</exception>
+    /// <exception cref="ArgumentException">An exposure is negative, or a replica has none at all.</exception>
     public static double[] Gini(Tensor exposure)
     {
         using var scope = NewDisposeScope();
@@ -42,7 +43,8 @@ public static class Exposure
     public static double[] Coverage(Tensor exposure)
     {
         using var scope = NewDisposeScope();
-        return (Required(exposure) > 0).to(ScalarType.Float64).mean([1]).ToDoubles();
+        var e = Required(exposure);
+        return where(e.isnan(), e, (e > 0).to(ScalarType.Float64)).mean([1]).ToDoubles();
     }
 
     /// <summary>How alike the lists of two contexts are: |A ∩ B|/|A ∪ B| of their <paramref name="slots"/> likeliest items, the mean over all pairs of contexts.</summary>
@@ -54,17 +56,20 @@ public static class Exposure
         if (contexts < 2 || slots < 1 || slots > policy.shape[2])
             throw new ArgumentException($"lists of {slots} of {policy.shape[2]} items in {contexts} contexts have no pairs to compare", nameof(slots));
         using var scope = NewDisposeScope();
-        var listed = Bandits.ClickWorld.Greedy(policy.to(ScalarType.Float64), slots) * slots;                            // 1 where an item is in the list
+        var wide = policy.to(ScalarType.Float64);
+        var items = wide.topk(slots, dim: -1).indexes;
+        var listed = zeros_like(wide).scatter(2, items, ones_like(items, wide.dtype));                                   // 1 where an item is in the list
         var both = listed.bmm(listed.transpose(1, 2));                                                                  // (replica, context, context)
         var alike = both / ((2 * slots) - both);
-        return ((alike.sum([1, 2]) - contexts) / (contexts * (contexts - 1))).ToDoubles();
+        return where(Replicas.AreFinite(policy), (alike.sum([1, 2]) - contexts) / (contexts * (contexts - 1)), double.NaN).ToDoubles();
     }
 
     private static Tensor Required(Tensor exposure)
     {
         var e = exposure.to(ScalarType.Float64);
-        return ((e >= 0) & e.isfinite()).all().item<bool>() && (e.sum(1) > 0).all().item<bool>()
-            ? e
-            : throw new ArgumentException($"an exposure is negative or not finite, or a replica has none; values go from {e.min().ToDouble()} to {e.max().ToDouble()}", nameof(exposure));
+        var finite = Replicas.AreFinite(e);
+        if ((finite & ((e < 0).any(1) | (e.sum(1) <= 0))).any().item<bool>())
+            throw new ArgumentException($"an exposure is negative, or a replica has none; values go from {e.min().ToDouble()} to {e.max().ToDouble()}", nameof(exposure));
+        return where(finite.unsqueeze(1), e, double.NaN);
     }
 }

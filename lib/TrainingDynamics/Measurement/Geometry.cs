@@ -1,5 +1,6 @@
 using TorchSharp;
 using TrainingDynamics.Models;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Measurement;

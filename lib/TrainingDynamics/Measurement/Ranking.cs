@@ -4,18 +4,27 @@ using static TorchSharp.torch;
 
 namespace TrainingDynamics.Measurement;
 
+/// <summary>The place of an item in a ranking.</summary>
+/// <param name="Before">How many items have a greater score.</param>
+/// <param name="Tied">How many have the same, itself among them.</param>
+public readonly record struct Rank(int Before, int Tied)
+{
+    /// <summary>From 1; the mean over the orders of the tied ones.</summary>
+    public double Mean => Before + ((Tied + 1) / 2.0);
+}
+
 /// <summary>
 /// Ranking metrics over full rankings: every item that is not excluded competes. Sampling a hundred competitors instead ranks recommenders in another
 /// order (Krichene and Rendle 2020, doi:10.1145/3394486.3403226), so it is not offered.
 /// </summary>
 public static class Ranking
 {
-    /// <summary>The rank of the held-out item among all items, from 1; of items with equal scores, half are counted before it.</summary>
+    /// <summary>The place of the held-out item among all items.</summary>
     /// <param name="scores">(user, item), finite.</param>
     /// <param name="heldOut">One item for each user.</param>
     /// <param name="excluded">Items that do not compete, such as those a user already had: (user, item), 1 or 0.</param>
     /// <exception cref="ArgumentException">A score is not finite, an item is unknown, or the held-out item is excluded.</exception>
-    public static double[] Ranks(Tensor scores, IReadOnlyList<long> heldOut, Tensor? excluded = null)
+    public static Rank[] Ranks(Tensor scores, IReadOnlyList<long> heldOut, Tensor? excluded = null)
     {
         using var scope = NewDisposeScope();
         if (heldOut.Count != scores.shape[0] || heldOut.Any(item => item < 0 || item >= scores.shape[1]))
@@ -29,17 +38,24 @@ public static class Ranking
         if ((competes.gather(1, index) == 0).any().item<bool>())
             throw new ArgumentException("a held-out item is excluded from its own ranking", nameof(excluded));
         var before = ((all > own).to(ScalarType.Float64) * competes).sum(1);
-        var equal = ((all == own).to(ScalarType.Float64) * competes).sum(1) - 1;
-        return (1 + before + (equal / 2)).ToDoubles();
+        var tied = ((all == own).to(ScalarType.Float64) * competes).sum(1);
+        return [.. before.ToDoubles().Zip(tied.ToDoubles(), (b, t) => new Rank((int)b, (int)t))];
     }
 
-    /// <summary>HR@K: the share of users whose held-out item is among the first K.</summary>
-    public static double HitRate(IReadOnlyList<double> ranks, int slots) => Required(ranks, slots).Average(rank => rank <= slots ? 1.0 : 0);
+    /// <summary>HR@K: the share of users whose held-out item is among the first K; of T tied items each order is as likely.</summary>
+    public static double HitRate(IReadOnlyList<Rank> ranks, int slots)
+        => Required(ranks, slots).Average(rank => Math.Clamp((slots - rank.Before) / (double)rank.Tied, 0, 1));
 
-    /// <summary>NDCG@K with one relevant item: the mean of 1/log₂(1 + rank) where the rank is at most K, else 0.</summary>
-    public static double Ndcg(IReadOnlyList<double> ranks, int slots) => Required(ranks, slots).Average(rank => rank <= slots ? 1 / Math.Log2(1 + rank) : 0);
+    /// <summary>NDCG@K with one relevant item: the mean of 1/log₂(1 + rank) where the rank is at most K, else 0; the expectation over the order of ties.</summary>
+    public static double Ndcg(IReadOnlyList<Rank> ranks, int slots) => Required(ranks, slots).Average(rank =>
+    {
+        var sum = 0.0;
+        for (var place = rank.Before + 1; place <= Math.Min(slots, rank.Before + rank.Tied); place++)
+            sum += 1 / Math.Log2(1 + place);
+        return sum / rank.Tied;
+    });
 
-    private static IReadOnlyList<double> Required(IReadOnlyList<double> ranks, int slots) => ranks.Count > 0 && slots > 0 && ranks.All(rank => rank >= 1)
+    private static IReadOnlyList<Rank> Required(IReadOnlyList<Rank> ranks, int slots) => ranks.Count > 0 && slots > 0
         ? ranks
-        : throw new ArgumentException($"a metric at {slots} of {ranks.Count} ranks does not exist; ranks count from 1", nameof(ranks));
+        : throw new ArgumentException($"a metric at {slots} of {ranks.Count} ranks does not exist", nameof(ranks));
 }

@@ -1,5 +1,6 @@
 using TorchSharp;
 using TrainingDynamics.Models;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Measurement;
@@ -17,14 +18,15 @@ public static class WeightChange
     public static double[] FisherL2(Tensor before, Tensor after, Tensor fisher) => Of(before, after, (a, b) => (fisher.to(ScalarType.Float64) * (b - a).square()).sum(1).sqrt());
 
     /// <summary>The greatest singular value over all matrices' Δ: the spectral norm.</summary>
-    public static double[] Spectral(Tensor before, Tensor after, Layout layout) => Reduce(Singular(before, after, layout), values => values.Max(v => v[0]));
+    public static double[] Spectral(Tensor before, Tensor after, Layout layout)
+        => Reduce(Singular(before, after, layout), values => values.Aggregate(0.0, (most, v) => Math.Max(most, v[0])));      // NaN stays NaN
 
     /// <summary>
     /// Mean over matrices of the stable rank ‖Δ‖²_F/σ₁² over the full rank min(m, n): 1/min(m, n) for an update of rank one, 1 for one that
     /// stretches all directions alike. A matrix without change is left out.
     /// </summary>
     public static double[] StableRankShare(Tensor before, Tensor after, Layout layout)
-        => Reduce(Singular(before, after, layout), values => values.Where(v => v[0] > 0).Select(v => v.Sum(s => s * s) / (v[0] * v[0]) / v.Length).DefaultIfEmpty(0).Average());
+        => Reduce(Singular(before, after, layout), values => values.Where(v => v[0] != 0).Select(v => v.Sum(s => s * s) / (v[0] * v[0]) / v.Length).DefaultIfEmpty(0).Average());
 
     /// <summary>Share of parameters whose float32 value is the same before and after.</summary>
     public static double[] EqualFloat32(Tensor before, Tensor after) => Same(before, after, ScalarType.Float32);
@@ -60,7 +62,8 @@ public static class WeightChange
         return fisher.MoveToOuterDisposeScope();
     }
 
-    private static double[] Same(Tensor before, Tensor after, ScalarType type) => Of(before, after, (a, b) => a.to(type).eq(b.to(type)).to(ScalarType.Float64).mean([1]));
+    private static double[] Same(Tensor before, Tensor after, ScalarType type) => Of(before, after, (a, b)
+        => where(Replicas.AreFinite(b), a.to(type).eq(b.to(type)).to(ScalarType.Float64).mean([1]), double.NaN));
 
     private static double[] Of(Tensor before, Tensor after, Func<Tensor, Tensor, Tensor> f)
     {
@@ -81,7 +84,7 @@ public static class WeightChange
             var change = (Layout.Slice(after, block) - Layout.Slice(before, block)).to(ScalarType.Float64).reshape([before.shape[0], .. block.Shape]);
             // By the eigenvalues of the smaller Gram matrix: ten times as fast as a full decomposition, and exact where it matters, at the top.
             var gram = block.Shape[0] > block.Shape[1] ? change.transpose(1, 2).bmm(change) : change.bmm(change.transpose(1, 2));
-            return linalg.eigvalsh(gram).clamp_min(0).sqrt().flip(-1).ToDoubles().Chunk((int)block.Shape.Min()).ToArray();
+            return Replicas.Finite(gram, g => linalg.eigvalsh(g)).clamp_min(0).sqrt().flip(-1).ToDoubles().Chunk((int)block.Shape.Min()).ToArray();
         })];
     }
 

@@ -6,11 +6,11 @@ namespace TrainingDynamics.Models;
 
 /// <summary>
 /// Scores of items in contexts by factors: s(x, a) = ⟨U_x, V_a⟩ + b_a + c_x. As a policy, π = softmax over the items (c then has no effect);
-/// as a click model, the click rate is σ(s). Float64; its inputs are not looked at, it always gives the whole table.
+/// as a click model, the click rate is σ(s). Float64.
 /// </summary>
-public sealed class Factorization : Model
+public sealed class Factorization : TableModel
 {
-    private readonly int _contexts, _items;
+    private readonly int _items;
 
     /// <summary>One for each of <paramref name="random"/>'s replicas; factors start normal with deviation <paramref name="scale"/>, biases at 0.</summary>
     /// <param name="contexts">Contexts.</param>
@@ -19,8 +19,8 @@ public sealed class Factorization : Model
     /// <param name="random">The replicas' seeds.</param>
     /// <param name="scale">≥ 0; small: the policy starts nearly uniform.</param>
     public Factorization(int contexts, int items, int rank, ReplicaRandom random, double scale = 0.1)
-        : base(new Layout(new Block("U", [contexts, rank]), new Block("V", [items, rank]), new Block("b", [items]), new Block("c", [contexts])), Start(contexts, items, rank, random, scale))
-        => (_contexts, _items) = (contexts, items);
+        : base(new Layout(new Block("U", [contexts, rank]), new Block("V", [items, rank]), new Block("b", [items]), new Block("c", [contexts])), Start(contexts, items, rank, random, scale), contexts)
+        => _items = items;
 
     private static Tensor Start(int contexts, int items, int rank, ReplicaRandom random, double scale)
     {
@@ -31,10 +31,10 @@ public sealed class Factorization : Model
     }
 
     /// <summary>s, (replica, context, item).</summary>
-    public override Tensor Forward(Tensor weights, Tensor inputs)
+    public override Tensor Scores(Tensor weights)
     {
         var parts = Layout.Split(weights);
-        return parts[0].bmm(parts[1].transpose(1, 2)) + parts[2].reshape(-1, 1, _items) + parts[3].reshape(-1, _contexts, 1);
+        return parts[0].bmm(parts[1].transpose(1, 2)) + parts[2].reshape(-1, 1, _items) + parts[3].reshape(-1, Contexts, 1);
     }
 
     /// <summary>The click rate σ(s) at the model's weights, (replica, context, item).</summary>
@@ -42,12 +42,12 @@ public sealed class Factorization : Model
     {
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
-        return Forward(Weights, Weights).sigmoid().MoveToOuterDisposeScope();
+        return Scores(Weights).sigmoid().MoveToOuterDisposeScope();
     }
 }
 
 /// <summary>A network that scores the items from a context's features, as a table over all contexts: what is learned for one is felt by the others.</summary>
-public sealed class FeaturePolicy : Model
+public sealed class FeaturePolicy : TableModel
 {
     private readonly Model _network;
     private readonly Tensor _features;
@@ -55,10 +55,11 @@ public sealed class FeaturePolicy : Model
     /// <summary>The network on these contexts; it keeps its weights, and is disposed with this.</summary>
     /// <param name="network">From features to one score an item.</param>
     /// <param name="features">(replica or 1, context, feature).</param>
-    public FeaturePolicy(Model network, Tensor features) : base(network.Layout, network.Weights) => (_network, _features) = (network, features.alias().DetachFromDisposeScope());
+    public FeaturePolicy(Model network, Tensor features) : base(network.Layout, network.Weights, (int)features.shape[1])
+        => (_network, _features) = (network, features.alias().DetachFromDisposeScope());
 
-    /// <summary>Scores, (replica, context, item); <paramref name="inputs"/> are not looked at.</summary>
-    public override Tensor Forward(Tensor weights, Tensor inputs) => _network.Forward(weights, _features);
+    /// <summary>(replica, context, item).</summary>
+    public override Tensor Scores(Tensor weights) => _network.Forward(weights, _features);
 
     /// <inheritdoc/>
     public override void Dispose()

@@ -43,7 +43,7 @@ public abstract class Model(Layout layout, Tensor weights) : IDisposable
     public LossFunction LossOn(Batch batch) => weights => Loss(weights, batch);
 
     /// <summary>Loss (replica) and gradient (replica, parameter) at the model's weights.</summary>
-    public (Tensor Loss, Tensor Gradient) LossAndGradient(Batch batch) => Measurement.Derivatives.LossAndGradient(LossOn(batch), Weights);
+    public (Tensor Loss, Tensor Gradient) LossAndGradient(Batch batch) => Derivatives.LossAndGradient(LossOn(batch), Weights);
 
     /// <inheritdoc/>
     public virtual void Dispose()

@@ -4,19 +4,19 @@ using static TorchSharp.torch;
 namespace TrainingDynamics.Models;
 
 /// <summary>
-/// A policy without a network: one logit for each prompt and answer, π(·|x) = softmax(θ_x). Its inputs are prompt numbers,
-/// (replica or 1, prompt, 1) or nothing at all for a single prompt.
+/// A policy without a network: one logit for each prompt and answer, π(·|x) = softmax(θ_x). Its inputs are prompt numbers from 0,
+/// (replica or 1, prompt, 1).
 /// </summary>
-public sealed class TabularPolicy : Model
+public sealed class TabularPolicy : TableModel
 {
-    private readonly int _prompts, _answers;
+    private readonly int _answers;
 
     /// <summary>The same start for every replica.</summary>
     /// <param name="policy">π₀(a|x), [prompt][answer]; positive.</param>
     /// <param name="replicas">Replicas.</param>
     /// <exception cref="ArgumentException">A row is empty, of another length, or has an entry that is not positive.</exception>
     public TabularPolicy(double[][] policy, int replicas)
-        : base(new Layout(new Block("θ", [policy.Length, policy[0].Length])), Start(policy, replicas)) => (_prompts, _answers) = (policy.Length, policy[0].Length);
+        : base(new Layout(new Block("θ", [policy.Length, policy[0].Length])), Start(policy, replicas), policy.Length) => _answers = policy[0].Length;
 
     private static Tensor Start(double[][] policy, int replicas)
     {
@@ -26,6 +26,6 @@ public sealed class TabularPolicy : Model
         return Aligned.Tensor(policy.SelectMany(row => row).Select(p => Math.Log(p)).ToArray()).unsqueeze(0).repeat(replicas, 1).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Logits (replica, prompt, answer) of all prompts; <paramref name="inputs"/> is not looked at beyond that.</summary>
-    public override Tensor Forward(Tensor weights, Tensor inputs) => weights.reshape(weights.shape[0], _prompts, _answers);
+    /// <summary>The logits θ, (replica, prompt, answer).</summary>
+    public override Tensor Scores(Tensor weights) => weights.reshape(weights.shape[0], Contexts, _answers);
 }

@@ -1,6 +1,7 @@
 using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
 using TrainingDynamics.Runtime;
+using TrainingDynamics.Tasks;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Objectives;
@@ -46,7 +47,7 @@ public sealed class FineTuningTask : ITask, IDisposable
     /// <param name="objective">What is minimized.</param>
     /// <param name="random">Draws prompts and answers, for each replica by its seed.</param>
     /// <param name="batch">Prompts a step, drawn with replacement; null takes all.</param>
-    /// <exception cref="ArgumentException">A reward or target is not finite, no answer of a prompt is correct, or the answers are the policy's own and it gives the correct ones no mass.</exception>
+    /// <exception cref="ArgumentException">A reward or target is not finite, the source draws correct answers and a prompt has none, or the answers are the policy's own and it gives the correct ones no mass.</exception>
     public FineTuningTask(Model model, Prompts prompts, Objective objective, ReplicaRandom random, int? batch = null)
     {
         objective.Source.Validated();
@@ -57,16 +58,17 @@ public sealed class FineTuningTask : ITask, IDisposable
         using var quiet = no_grad();
         if (!prompts.Reward.isfinite().all().item<bool>())
             throw new ArgumentException($"'{objective.Name}': a reward is not finite", nameof(prompts));
-        if ((prompts.Reward > 0).any(-1).logical_not().nonzero() is var without && without.shape[0] > 0)
-            throw new ArgumentException($"prompt {without.ToDoubles()[0]} has no correct answer: the reward set is empty", nameof(prompts));
+        var correct = prompts.Reward > 0;
+        if (objective.Source.OnlyCorrect && correct.any(-1).logical_not().nonzero() is var without && without.shape[0] > 0)
+            throw new ArgumentException($"'{objective.Name}' draws correct answers, and prompt {without.ToDoubles()[0]} has none: the reward set is empty", nameof(prompts));
         if (objective.Source.FromTarget && prompts.Target is null)
             throw new ArgumentException($"'{objective.Name}' draws from a target, and the prompts have none", nameof(prompts));
-        if (prompts.Target is { } target && !((target >= 0).all() & ((target.sum(-1) - 1).abs() < 1e-4).all()).item<bool>())
-            throw new ArgumentException("the target is no distribution over the answers of every prompt", nameof(prompts));
+        if (prompts.Target is { } target)
+            Distributions.Required(target, nameof(prompts.Target));
         _baseLog = model.Forward(model.Weights, prompts.Inputs).log_softmax(-1);                                      // (replica, prompt, answer)
         var mass = _baseLog.exp().masked_fill(prompts.Reward <= 0, 0).sum(-1);
-        if (!objective.Source.FromTarget && mass.min().ToDoubles()[0] is var least && !(least > 0))
-            throw new ArgumentException($"'{objective.Name}': the base gives the correct answers of some prompt a mass of {least}; it can neither draw them nor learn from them", nameof(prompts));
+        if (!objective.Source.FromTarget && ((mass == 0) & correct.any(-1)).any().item<bool>())
+            throw new ArgumentException($"'{objective.Name}': the base gives the correct answers of some prompt a mass of 0; it can neither draw them nor learn from them", nameof(prompts));
         _baseLog.DetachFromDisposeScope();
         _source = model.Weights.clone().DetachFromDisposeScope();
         _targetLog = (prompts.Target is { } q ? q.to(_baseLog.dtype).log() : full_like(prompts.Reward, double.NegativeInfinity).to(_baseLog.dtype)).DetachFromDisposeScope();

@@ -47,7 +47,8 @@ public sealed record Objective(string Name, Source Source, Func<Answers, Tensor>
             // An answer without mass has no weight, whatever ω says of it: ω may be infinite there.
             push = where(answers.Mass > 0, answers.Mass * Weight(answers with { LogPolicy = answers.LogPolicy.detach() }), 0);
         }
-        if (push.isnan().any().item<bool>())
+        // In a replica whose policy is not finite all is NaN; in another it is the objective that lacks something.
+        if ((push.flatten(1).isnan().any(1) & ~answers.LogPolicy.flatten(1).isnan().any(1)).any().item<bool>())
             throw new ArgumentException($"'{Name}' asks for something that these answers do not have, such as a target's probabilities", nameof(answers));
         var loss = -(push * answers.LogPolicy).sum(-1).mean([1]);
         if (Beta > 0)

@@ -1,6 +1,7 @@
 using TrainingDynamics.Data;
 using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
+using TrainingDynamics.Tasks;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Objectives;

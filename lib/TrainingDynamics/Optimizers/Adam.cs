@@ -78,12 +78,12 @@ public sealed class AdamW : Adam
     /// <summary>AdamW on <paramref name="weights"/>.</summary>
     /// <param name="weights">(replica, parameter), changed in place.</param>
     /// <param name="rate">Learning rate η ≥ 0.</param>
-    /// <param name="decoupledDecay">λ ≥ 0, decoupled and multiplied by the learning rate; η·λ &lt; 1. 0.01 by default.</param>
+    /// <param name="decoupledDecay">λ ≥ 0, decoupled and multiplied by the learning rate; η·λ &lt; 1. PyTorch's default is 0.01; here it is said.</param>
     /// <param name="beta1">Memory of the mean, in [0, 1); 0.9 by default.</param>
     /// <param name="beta2">Memory of the mean square, in [0, 1); 0.999 by default.</param>
     /// <param name="epsilon">ε ≥ 0, added to √v̂.</param>
-    public AdamW(Tensor weights, PerReplica rate, PerReplica? decoupledDecay = null, PerReplica? beta1 = null, PerReplica? beta2 = null, double epsilon = 1e-8)
-        : base(weights, rate, decoupledDecay ?? 0.01, beta1, beta2, epsilon, default)
+    public AdamW(Tensor weights, PerReplica rate, PerReplica decoupledDecay, PerReplica? beta1 = null, PerReplica? beta2 = null, double epsilon = 1e-8)
+        : base(weights, rate, decoupledDecay, beta1, beta2, epsilon, default)
     {
     }
 }

@@ -29,7 +29,8 @@ public sealed class Lion : Optimizer
     /// <inheritdoc/>
     protected internal override Tensor Direction(Tensor gradient)
     {
-        var update = ((_beta1 * _mean) + ((1 - _beta1) * gradient)).sign_();
+        var mixed = (_beta1 * _mean) + ((1 - _beta1) * gradient);
+        var update = where(mixed.isnan(), mixed, mixed.sign());                        // torch's sign of NaN is 0, which would hide a divergence
         _mean.mul_(_beta2).add_((1 - _beta2) * gradient);
         return update;
     }

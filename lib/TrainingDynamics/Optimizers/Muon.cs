@@ -9,7 +9,7 @@ namespace TrainingDynamics.Optimizers;
 /// Muon: the momentum of each matrix, with its singular values set to 1 (orthogonalized), is the update:
 /// <code>
 /// b ← μ·b + (1 − μ)·g,  M = b, or (1 − μ)·g + μ·b (Nesterov)
-/// u = U·Vᵀ of M = U·S·Vᵀ        exactly, or by five Newton-Schulz steps
+/// u = U·Vᵀ of M = U·S·Vᵀ        exactly, over the singular values that are not 0; or by five Newton-Schulz steps
 /// w ← (1 − η·λ)·w − η·scale·u   decoupled decay, multiplied by the learning rate
 /// </code>
 /// Newton-Schulz: X ← M/‖M‖_F; five times A = XXᵀ, X ← a·X + (b·A + c·A²)·X with (a, b, c) = (3.4445, −4.7750, 2.0315). It
@@ -17,7 +17,8 @@ namespace TrainingDynamics.Optimizers;
 /// </summary>
 /// <remarks>
 /// Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/. For a matrix of m × n, ‖u‖² ≈ min(m, n). Liu et al. 2025,
-/// arXiv:2502.16982, use scale 0.2·√max(m, n), which gives every matrix an update rms of 0.2, AdamW's usual one, where the orthogonalization is exact; Newton-Schulz' singular values make it 0.17 or so.
+/// arXiv:2502.16982, use scale 0.2·√max(m, n), which gives every matrix an update rms of 0.2, AdamW's usual one, where the orthogonalization
+/// is exact; Newton-Schulz' singular values make it 0.17 or so.
 /// </remarks>
 public sealed class Muon : Optimizer
 {
@@ -57,12 +58,14 @@ public sealed class Muon : Optimizer
         });
     }
 
-    /// <summary>U·Vᵀ of each matrix' singular value decomposition.</summary>
-    internal static Tensor Orthogonalized(Tensor matrices)
+    /// <summary>U·Vᵀ of each matrix' singular value decomposition, without the directions in which the matrix is 0 up to rounding.</summary>
+    internal static Tensor Orthogonalized(Tensor matrices) => Runtime.Replicas.Finite(matrices, finite =>
     {
-        var (u, _, vh) = linalg.svd(matrices, fullMatrices: false);
-        return u.bmm(vh);
-    }
+        var (u, s, vh) = linalg.svd(finite, fullMatrices: false);
+        var rounding = (finite.dtype == ScalarType.Float64 ? 2.3e-16 : 1.2e-7) * finite.shape[1..].Max();
+        var some = (s > rounding * s.amax([1], keepdim: true)).to(finite.dtype).unsqueeze(1);       // (replica, 1, direction)
+        return (u * some).bmm(vh);
+    });
 
     /// <summary>Five steps of the quintic Newton-Schulz iteration on each matrix, on the shorter side.</summary>
     internal static Tensor NewtonSchulz(Tensor matrices)

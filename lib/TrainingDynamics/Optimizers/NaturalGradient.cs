@@ -10,8 +10,9 @@ namespace TrainingDynamics.Optimizers;
 /// F = diag(π) − π·πᵀ,  u = F⁺·g = g/π  (up to a constant, which a softmax does not see)
 /// θ ← θ − η·u
 /// </code>
-/// For an expected reward g_a = −π_a(r_a − J), so every logit moves by η·(r_a − J) and π ← π·e^{ηr}/Z: multiplicative weights, the same
-/// as <see cref="MirrorDescent"/>. Unlike the plain gradient it does not favour what is likely already.
+/// For the expected reward of one state g_a = −π_a(r_a − J), so every logit moves by η·(r_a − J) and π ← π·e^{ηr}/Z: multiplicative weights,
+/// the same as <see cref="MirrorDescent"/>. A mean over X states divides both by X: the rate is then η/X. Unlike the plain gradient it does
+/// not favour what is likely already. An answer whose probability has underflowed to 0 is left where it is.
 /// </summary>
 /// <remarks>Kakade 2001; Agarwal, Kakade, Lee and Mahajan 2021, arXiv:1908.00261.</remarks>
 /// <param name="logits">(replica, state·answer), changed in place.</param>
@@ -23,7 +24,8 @@ public sealed class NaturalGradient(Tensor logits, int answers, PerReplica rate)
     protected internal override Tensor Direction(Tensor gradient)
     {
         var log = Weights.reshape(Replicas, -1, answers).log_softmax(-1);
-        return (gradient.reshape(log.shape) / log.exp()).reshape(gradient.shape);
+        var (probability, g) = (log.exp(), gradient.reshape(log.shape));
+        return where(probability == 0, zeros_like(g), g / probability).reshape(gradient.shape);
     }
 }
 

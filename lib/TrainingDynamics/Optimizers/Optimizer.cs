@@ -52,7 +52,7 @@ public abstract class Optimizer : IDisposable
     public IReadOnlyList<double> Decays { get; }
 
     /// <summary>Steps taken.</summary>
-    protected int Steps { get; private set; }
+    public int Steps { get; private set; }
 
     /// <summary>One step.</summary>
     /// <param name="gradient">∂L/∂w, (replica, parameter).</param>

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace TrainingDynamics.Runtime;
 
 /// <summary>Tensors of .NET arrays, in memory of their own.</summary>
-internal static class Aligned
+public static class Aligned
 {
     /// <summary>
     /// A copy of <paramref name="values"/> in torch's own memory, which starts at a multiple of 64 bytes. <c>torch.tensor</c> leaves the values in

@@ -17,6 +17,9 @@ namespace TrainingDynamics.Runtime;
 /// </remarks>
 public static class Natives
 {
+    /// <summary>The name of the context in which this assembly is loaded once more, to draw.</summary>
+    internal const string DrawingContext = "TrainingDynamics.Figures";
+
     private const string MissingVersion = "GLIBCXX_3.4.32";
 
     /// <summary>What was loaded, from where, and whether a library had to be healed.</summary>
@@ -26,7 +29,7 @@ public static class Natives
     internal static void LoadAtStart()
     {
         // Drawing loads this assembly a second time, in a context of its own (Figures/PlotlyContext.cs), and needs no torch.
-        if (AssemblyLoadContext.GetLoadContext(typeof(Natives).Assembly)?.Name != Figures.PlotlyContext.ContextName)
+        if (AssemblyLoadContext.GetLoadContext(typeof(Natives).Assembly)?.Name != DrawingContext)
         {
             Report = Load(Metadata("TorchNatives"), Metadata("TorchSharpNatives"), DefaultCache);
             Memory.KeepFreed();

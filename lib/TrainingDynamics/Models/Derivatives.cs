@@ -1,9 +1,10 @@
 using MathNet.Numerics.LinearAlgebra;
+using System.Runtime.InteropServices;
 using TorchSharp;
-using TrainingDynamics.Models;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
-namespace TrainingDynamics.Measurement;
+namespace TrainingDynamics.Models;
 
 /// <summary>First and second derivatives of a batch of losses, replica by replica. All by automatic differentiation, none by differences.</summary>
 public static class Derivatives
@@ -15,16 +16,26 @@ public static class Derivatives
     {
         using var scope = NewDisposeScope();
         var leaf = weights.detach().requires_grad_(true);
-        var losses = Differentiable(loss(leaf));
+        var losses = Evaluated(loss, leaf);
         // The replicas do not meet, so the gradient of the sum is the gradient of each.
         var gradient = autograd.grad([losses.sum()], [leaf])[0];
         return (losses.detach().MoveToOuterDisposeScope(), gradient.MoveToOuterDisposeScope());
     }
 
-    /// <summary>A loss that does not depend on its argument would end the process in native code: refused here.</summary>
-    private static Tensor Differentiable(Tensor losses) => losses.requires_grad
-        ? losses
-        : throw new ArgumentException("the loss does not depend on the weights it is given; a loss function must use its argument", "loss");
+    /// <summary>The losses at the leaf; what native code says against it in one line, and what would end the process there is refused here.</summary>
+    private static Tensor Evaluated(LossFunction loss, Tensor leaf)
+    {
+        try
+        {
+            var losses = loss(leaf);
+            return losses.requires_grad ? losses
+                : throw new ArgumentException("the loss does not depend on the weights it is given; a loss function must use its argument", nameof(loss));
+        }
+        catch (ExternalException e)
+        {
+            throw new ArgumentException($"the loss cannot be computed: {e.Message.Split('\n')[0]}", nameof(loss), e);
+        }
+    }
 
     /// <summary>The gradient alone, (replica, parameter).</summary>
     public static Tensor Gradient(LossFunction loss, Tensor weights)
@@ -42,7 +53,7 @@ public static class Derivatives
     {
         using var scope = NewDisposeScope();
         var leaf = weights.detach().requires_grad_(true);
-        var gradient = autograd.grad([Differentiable(loss(leaf)).sum()], [leaf], retain_graph: true, create_graph: true)[0];
+        var gradient = autograd.grad([Evaluated(loss, leaf).sum()], [leaf], retain_graph: true, create_graph: true)[0];
         if (!gradient.requires_grad)
             return zeros_like(weights).MoveToOuterDisposeScope();                      // a loss linear in the weights
         return autograd.grad([(gradient * vector.detach()).sum()], [leaf])[0].MoveToOuterDisposeScope();
@@ -62,7 +73,7 @@ public static class Derivatives
             throw new ArgumentException($"the weights are {weights.dtype}; a Hessian's eigenvalue needs Float64", nameof(weights));
         ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
         using var scope = NewDisposeScope();
-        using var random = new Runtime.ReplicaRandom(seed);
+        using var random = new ReplicaRandom(seed);
         var replicas = (int)weights.shape[0];
         steps = (int)Math.Min(steps, weights.shape[1]);
         var start = random.Normal([weights.shape[1]], ScalarType.Float64).expand_as(weights);
@@ -85,6 +96,8 @@ public static class Derivatives
         }
         return [.. Enumerable.Range(0, replicas).Select(r =>
         {
+            if (diagonal.Concat(beside).Any(row => !double.IsFinite(row[r])))
+                return double.NaN;                                                     // a diverged replica
             var size = 1;
             while (size < steps && beside[size - 1][r] > 1e-12 * Math.Abs(diagonal[0][r]))
                 size++;                                                                // an exhausted Krylov space ends here

@@ -2,9 +2,15 @@ using System.Globalization;
 using System.Net;
 using System.Reflection;
 using System.Text.Json.Nodes;
-using TrainingDynamics.Notebook;
 
-namespace TrainingDynamics.Experiments;
+namespace TrainingDynamics.Notebook;
+
+/// <summary>How far a long run is.</summary>
+/// <param name="Step">Steps done.</param>
+/// <param name="Steps">Steps in all.</param>
+/// <param name="StepsPerSecond">The rate so far.</param>
+/// <param name="Left">The time left at that rate.</param>
+public sealed record Progress(int Step, int Steps, double StepsPerSecond, TimeSpan Left);
 
 /// <summary>
 /// How far a run is, in one place that is updated while it goes. It shows itself where the process is a notebook's and the run takes

@@ -1,66 +1,9 @@
 using TorchSharp;
-using TrainingDynamics.Data;
+using TrainingDynamics.Models;
 using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
-namespace TrainingDynamics.Models;
-
-/// <summary>Something with weights that gives a gradient a step: a model with its data, or a random walk.</summary>
-public interface ITask
-{
-    /// <summary>The blocks.</summary>
-    Layout Layout { get; }
-
-    /// <summary>(replica, parameter), changed in place by an optimizer.</summary>
-    Tensor Weights { get; }
-
-    /// <summary>The next step's loss (replica) and gradient (replica, parameter).</summary>
-    (Tensor Loss, Tensor Gradient) Next();
-}
-
-/// <summary>A model and the batches it learns from.</summary>
-public sealed record Learning(Model Model, IBatches Batches) : ITask
-{
-    /// <inheritdoc/>
-    public Layout Layout => Model.Layout;
-
-    /// <inheritdoc/>
-    public Tensor Weights => Model.Weights;
-
-    /// <inheritdoc/>
-    public (Tensor Loss, Tensor Gradient) Next()
-    {
-        using var batch = Batches.Next();
-        return Model.LossAndGradient(batch);
-    }
-}
-
-/// <summary>A loss that is a plain function of the weights: no data, no draws.</summary>
-/// <param name="Layout">The blocks.</param>
-/// <param name="Weights">(replica, parameter).</param>
-/// <param name="Loss">The loss of each replica.</param>
-public sealed record Minimizing(Layout Layout, Tensor Weights, LossFunction Loss) : ITask
-{
-    /// <inheritdoc/>
-    public (Tensor Loss, Tensor Gradient) Next() => Measurement.Derivatives.LossAndGradient(Loss, Weights);
-}
-
-/// <summary>A task whose loss is multiplied by a number: gradients are that much longer, and nothing else changes.</summary>
-public sealed record Louder(ITask Task, double Factor) : ITask
-{
-    /// <inheritdoc/>
-    public Layout Layout => Task.Layout;
-
-    /// <inheritdoc/>
-    public Tensor Weights => Task.Weights;
-
-    /// <summary>The task's own loss, and <see cref="Factor"/> times its gradient.</summary>
-    public (Tensor Loss, Tensor Gradient) Next()
-    {
-        var (loss, gradient) = Task.Next();
-        return (loss, gradient.mul_(Factor));
-    }
-}
+namespace TrainingDynamics.Tasks;
 
 /// <summary>
 /// The least that scale invariance says: a weight in R^d whose gradient is isotropic noise at right angles to it, divided by

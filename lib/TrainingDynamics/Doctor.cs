@@ -1,7 +1,10 @@
 using System.Diagnostics;
 using TorchSharp;
+using TrainingDynamics.Data;
+using TrainingDynamics.Figures;
+using TrainingDynamics.Runtime;
 
-namespace TrainingDynamics.Runtime;
+namespace TrainingDynamics;
 
 /// <summary>What the library needs, tried: the notebook host's <c>doctor</c> finds this class by its name and prints what it says.</summary>
 public static class Doctor
@@ -25,10 +28,10 @@ public static class Doctor
         });
         yield return Try("Plotly.NET draws", () =>
         {
-            var html = Figures.Figure.Lines("A line", "x", "y").Line("y = x", [0, 1], [0, 1]).ToHtml();
+            var html = Figure.Lines("A line", "x", "y").Line("y = x", [0, 1], [0, 1]).ToHtml();
             return html.Contains("\"scatter\"") ? "a figure became a page of its own, in an assembly context of its own" : throw new InvalidOperationException("the figure has no trace");
         });
-        yield return Try("data", () => $"{Data.Digits.Load().Train.Count + Data.Digits.Load().Test.Count} digits read and their checksum verified, in {Data.Shipped.Folder}");
+        yield return Try("data", () => $"{Digits.Load().Train.Count + Digits.Load().Test.Count} digits read and their checksum verified, in {Shipped.Folder}");
     }
 
     private static (string, bool, string) Try(string name, Func<string> check)

@@ -1,0 +1,47 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace TrainingDynamics.Models;
+
+/// <summary>
+/// A model of a finite set of contexts (prompts, segments of visitors) that it knows by their numbers: it scores every item (answer) in every one.
+/// </summary>
+/// <param name="layout">The parameters' names and shapes.</param>
+/// <param name="weights">Their first values; the model owns them.</param>
+/// <param name="contexts">How many contexts there are.</param>
+public abstract class TableModel(Layout layout, Tensor weights, int contexts) : Model(layout, weights)
+{
+    /// <summary>How many contexts there are.</summary>
+    public int Contexts { get; } = contexts;
+
+    /// <summary>The scores of all items in all contexts at <paramref name="weights"/>, (replica, context, item).</summary>
+    /// <param name="weights">(replica, parameter); need not be the model's own.</param>
+    public abstract Tensor Scores(Tensor weights);
+
+    /// <summary>π = softmax(scores) at the model's weights, (replica, context, item).</summary>
+    public Tensor Policy()
+    {
+        using var scope = NewDisposeScope();
+        using var quiet = no_grad();
+        return Scores(Weights).softmax(-1).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The numbers of all contexts in order, as inputs: (1, context, 1).</summary>
+    public Tensor AllContexts() => arange(Contexts, dtype: ScalarType.Int64).reshape(1, -1, 1);
+
+    /// <summary>The scores of the contexts whose numbers are given, (replica, context given, item).</summary>
+    /// <param name="weights">(replica, parameter).</param>
+    /// <param name="inputs">Whole numbers from 0, (replica or 1, context given, 1).</param>
+    /// <exception cref="ArgumentException">The inputs have another shape, or a number is no context's.</exception>
+    public override Tensor Forward(Tensor weights, Tensor inputs)
+    {
+        var replicas = weights.shape[0];
+        if (inputs.dim() != 3 || inputs.shape[2] != 1 || (inputs.shape[0] != 1 && inputs.shape[0] != replicas))
+            throw new ArgumentException($"inputs are {string.Join(" × ", inputs.shape)}, wanted are numbers of contexts, ({replicas} or 1 replicas, contexts, 1)", nameof(inputs));
+        var rows = inputs.to(ScalarType.Int64);
+        if (((rows < 0) | (rows >= Contexts) | (rows != inputs)).any().item<bool>())
+            throw new ArgumentException($"the contexts' numbers go from {inputs.min().ToDouble()} to {inputs.max().ToDouble()}, allowed are whole ones from 0 to {Contexts - 1}", nameof(inputs));
+        var scores = Scores(weights);
+        return scores.gather(1, rows.expand(replicas, -1, scores.shape[2]));
+    }
+}
