@@ -4,6 +4,7 @@ using TrainingDynamics.Models;
 using TrainingDynamics.Optimizers;
 using TrainingDynamics.Runtime;
 using TrainingDynamics.Schedules;
+using TrainingDynamics.Tasks;
 using TrainingDynamics.Theory;
 using static TorchSharp.torch;
 
@@ -137,6 +138,28 @@ public class ClosedFormTests
         Assert.Equal(1 - 1e-12, KlMinimal.VanillaPolicyGradient(policy, correct, 1 - 1e-12)[..3].Sum(), 1e-13);
     }
 
+    /// <summary>Hyperball as published turns less than atan η, by what its momentum points inward; the projected form does not.</summary>
+    [Fact]
+    public void AStepOnTheSphereTurnsByItsAngle()
+    {
+        const double rate = 0.01;
+        double Measured(bool project)
+        {
+            using var random = new ReplicaRandom(1, 2, 3, 4);
+            using var walk = new RandomWalk(D, random, dtype: ScalarType.Float64);
+            using var ball = new FixedNorm(new Sgd(walk.Weights, 1, momentum: 0.9), walk.Layout, rate, project: project);
+            var angle = 0.0;
+            Training.Run(walk, ball, 1000, o => angle += Geometry.AngularUpdate(o.Before, o.After, walk.Layout).Average(a => a[0]) / 800, s => s > 200);
+            return angle;
+        }
+        Assert.Equal(1, Measured(true) / Math.Atan(rate), 1e-9);
+        var turned = Measured(false);
+        Assert.Equal(1, turned / Sphere.Angle(rate, Sphere.MomentumCosine(rate, 0.9)), 0.001);
+        Assert.True(turned < Math.Atan(rate) * 0.997);
+        Assert.Equal(Math.Atan(rate), Sphere.Angle(rate, 0), 1e-15);
+        Assert.Equal(0, Sphere.MomentumCosine(rate, 0));
+    }
+
     [Fact]
     public void WhatNoFormulaAnswersIsRefusedByName()
     {
@@ -150,6 +173,8 @@ public class ClosedFormTests
         Refused("exponent", () => NormGrowth.TwoTimeCosine(double.NaN));
         Refused("firstNorm", () => NormGrowth.SgdEffectiveLearningRate(0.1, 0, 0));
         Refused("reward", () => OffPolicySupervision.Value([0.5, 0.5], [1]));
+        Refused("cosine", () => Sphere.Angle(0.1, -1.1));
+        Refused("momentum", () => Sphere.MomentumCosine(0.1, 1));
         Refused("amplification", () => Equilibrium.Measured(0.1, 0.1, 1, 1000));
         Refused("l2", () => Equilibrium.SgdNesterovL2(1, 1.5, 1, 0.9));
         Refused("l2", () => Equilibrium.SgdL2(1, 3.9, 1, 0.9));

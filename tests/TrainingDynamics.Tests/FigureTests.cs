@@ -158,6 +158,19 @@ public partial class FigureTests
         claims.Check("a", 2, 5, within: 0.05, "s");
         Assert.Equal(10, claims.Count);
         Assert.Equal(Math.Sqrt(0.5), claims.AtMost("i", 1, [0, 1.0], "s").Spread, 1e-12);
+        // Two arms: the signed mean, by twice its standard error.
+        var (high, low) = (new[] { 1.0, 3, 2 }, new[] { 0.5, 2.0, 1.2 });
+        var greater = claims.Greater("n", high, low, "s");
+        Assert.Equal((true, Kind.Comparison, 3), (greater.Holds, greater.Kind, greater.Seeds));
+        Assert.Equal((0.5 + 1 + 0.8) / 3, greater.Measured, 1e-12);
+        Assert.False(claims.Greater("o", low, high, "s").Holds);
+        Assert.False(claims.Greater("p", [1, 2, 1], [1, 1, 1.5], "s").Holds);
+        Assert.False(claims.Alike("q", high, low, 0.5, "s").Holds);
+        Assert.True(claims.Alike("r", high, low, 1, "s").Holds);
+        Assert.Throws<ArgumentException>("second", () => claims.Greater("t", high, [1.0], "s"));
+        Assert.Equal((true, Kind.Identity), (claims.Identity("u", 1e-9, [-1e-10], "s").Holds, claims.First(c => c.Name == "u").Kind));
+        Assert.False(claims.Identity("v", 1e-9, [-1e-8], "s").Holds);
+        Assert.Equal((true, Kind.Published), (claims.Published("w", 0.9, [0.1, 0.2], "s").Holds, claims.First(c => c.Name == "w").Kind));
         Assert.Throws<ArgumentException>(() => claims.Check("j", 1, 1, within: -1, "s"));
         Assert.Throws<ArgumentException>(() => claims.Check("k", 1, Array.Empty<double>(), within: 1, "s"));
     }
@@ -179,7 +192,7 @@ public partial class FigureTests
         Assert.Contains("✗ FAILS", Show("text/html"));
         Assert.Contains("FAILS: broken", Show("text/plain"));
         var json = JsonDocument.Parse(Show("application/vnd.notebook.claims+json")).RootElement;
-        Assert.Equal(["name", "predicted", "measured", "relation", "tolerance", "unit", "holds", "source", "seeds", "spread"], json[0].EnumerateObject().Select(p => p.Name));
+        Assert.Equal(["name", "predicted", "measured", "kind", "relation", "tolerance", "unit", "holds", "source", "seeds", "spread"], json[0].EnumerateObject().Select(p => p.Name));
         Assert.Equal("at-most", json[1].GetProperty("relation").GetString());
     }
 

@@ -171,24 +171,25 @@ internal static partial class Gallery
         var rows = lessons.SelectMany(l => l.Claims.Select(c => (Lesson: l, Claim: c))).ToList();
         var body = new StringBuilder($"""
             <h1>All claims</h1>
-            <p>Each claim is a prediction held against a measurement. <span id="shown" role="status" aria-live="polite">{rows.Count} of {rows.Count} claims</span></p>
+            <p>Each claim is a prediction held against a measurement, or says what else it is. <span id="shown" role="status" aria-live="polite">{rows.Count} of {rows.Count} claims</span></p>
             <form id="filters" onsubmit="return false">
             <label>Find <input type="search" id="find" placeholder="angle, Lion, arXiv…"></label>
             <label>Track <select id="track"><option value="">all</option>{string.Concat(lessons.Select(l => l.Track).Distinct().Select(t => $"<option>{Page.Encode(t)}</option>"))}</select></label>
+            <label>Kind <select id="kind"><option value="">all</option>{string.Concat(rows.Select(r => (string?)r.Claim["kind"] ?? "").Distinct().Order().Select(k => $"<option>{Page.Encode(k)}</option>"))}</select></label>
             <label>Verdict <select id="verdict"><option value="">all</option><option>holds</option><option>fails</option></select></label>
             </form>
             <div class="scroll" tabindex="0" role="region" aria-label="all claims"><table id="scoreboard"><thead><tr>
             """);
-        foreach (var head in (string[])["notebook", "claim", "predicted", "measured", "must hold", "seeds", "spread", "verdict", "source"])
+        foreach (var head in (string[])["notebook", "claim", "predicted", "measured", "must hold", "kind", "seeds", "spread", "verdict", "source"])
             body.Append($"<th scope=\"col\" aria-sort=\"none\"><button type=\"button\">{head}</button></th>");
         body.Append("</tr></thead><tbody>\n");
         foreach (var (lesson, claim) in rows)
         {
             var verdict = NotebookRun.Holds(claim) ? "holds" : "fails";
-            var unit = (string?)claim["unit"] ?? "";
-            body.Append($"<tr data-track=\"{Page.Encode(lesson.Track)}\" data-verdict=\"{verdict}\"><td><a href=\"{lesson.Page}\">{Inline(lesson.Notebook.Title)}{(lesson.IsSolution ? ", solutions" : "")}</a></td><td>{Page.Encode((string?)claim["name"] ?? "")}</td>")
+            var (unit, kind) = ((string?)claim["unit"] ?? "", Page.Encode((string?)claim["kind"] ?? ""));
+            body.Append($"<tr data-track=\"{Page.Encode(lesson.Track)}\" data-kind=\"{kind}\" data-verdict=\"{verdict}\"><td><a href=\"{lesson.Page}\">{Inline(lesson.Notebook.Title)}{(lesson.IsSolution ? ", solutions" : "")}</a></td><td>{Page.Encode((string?)claim["name"] ?? "")}</td>")
                 .Append(Number(claim["predicted"], unit)).Append(Number(claim["measured"], unit))
-                .Append($"<td>{Page.Encode(MustHold(claim, unit))}</td>").Append(Number(claim["seeds"], "")).Append(Number((double?)claim["seeds"] > 1 ? claim["spread"] : null, unit))
+                .Append($"<td>{Page.Encode(MustHold(claim, unit))}</td><td>{kind}</td>").Append(Number(claim["seeds"], "")).Append(Number((double?)claim["seeds"] > 1 ? claim["spread"] : null, unit))
                 .Append($"<td class=\"{verdict}\">{verdict}</td><td>{Page.Encode((string?)claim["source"] ?? "")}</td></tr>\n");
         }
         return Frame("All claims · " + name, name, "", body.Append("</tbody></table></div>\n").ToString());
@@ -207,6 +208,7 @@ internal static partial class Gallery
             "ratio-within" => $"ratio 1 ± {Short(tolerance, "")}",
             "at-most" => $"≤ {Short(predicted, unit)}",
             "at-least" => $"≥ {Short(predicted, unit)}",
+            "above" or "below" => $"{((string?)claim["relation"] == "above" ? '>' : '<')} {Short(predicted, unit)} by 2 s.e.",
             var other => other ?? "",
         };
     }

@@ -34,17 +34,17 @@
         rows.forEach(function (row) { body.appendChild(row); });
       });
     });
-    var find = document.getElementById('find'), track = document.getElementById('track'), verdict = document.getElementById('verdict'), shown = document.getElementById('shown');
+    var find = document.getElementById('find'), track = document.getElementById('track'), kind = document.getElementById('kind'), verdict = document.getElementById('verdict'), shown = document.getElementById('shown');
     function filter() {
       var words = find.value.toLowerCase().split(/\s+/).filter(Boolean), count = 0;
       rows.forEach(function (row) {
         var text = row.textContent.toLowerCase();
-        row.hidden = !(words.every(function (w) { return text.includes(w); }) && (!track.value || row.dataset.track === track.value) && (!verdict.value || row.dataset.verdict === verdict.value));
+        row.hidden = !(words.every(function (w) { return text.includes(w); }) && (!track.value || row.dataset.track === track.value) && (!kind.value || row.dataset.kind === kind.value) && (!verdict.value || row.dataset.verdict === verdict.value));
         count += row.hidden ? 0 : 1;
       });
       shown.textContent = count + ' of ' + rows.length + ' claims';
     }
-    [find, track, verdict].forEach(function (field) { field.addEventListener('input', filter); });
+    [find, track, kind, verdict].forEach(function (field) { field.addEventListener('input', filter); });
   }
 
   // One section a screen; what comes after a bet waits until it is asked for.

@@ -17,13 +17,13 @@ internal sealed class ClaimFormatterSource
     internal static string Html(IReadOnlyList<Claim> claims)
     {
         var html = new StringBuilder("<table class=\"claims\" style=\"border-collapse:collapse;width:100%\"><thead><tr>");
-        foreach (var head in (string[])["claim", "predicted", "measured", "must hold", "seeds", "spread", "verdict", "source"])
+        foreach (var head in (string[])["claim", "kind", "predicted", "measured", "must hold", "seeds", "s.e.", "verdict", "source"])
             html.Append($"<th scope=\"col\" style=\"text-align:left;padding:2px 8px\">{head}</th>");
         html.Append("</tr></thead><tbody>");
         foreach (var c in claims)
         {
             html.Append("<tr>");
-            foreach (var cell in (string[])[c.Name, Number(c.Predicted, c.Unit), Number(c.Measured, c.Unit), MustHold(c), c.Seeds.ToString(CultureInfo.InvariantCulture), c.Seeds > 1 ? Number(c.Spread, c.Unit) : "—"])
+            foreach (var cell in (string[])[c.Name, KindOf(c), Number(c.Predicted, c.Unit), Number(c.Measured, c.Unit), MustHold(c), c.Seeds.ToString(CultureInfo.InvariantCulture), c.Seeds > 1 ? Number(c.StandardError, c.Unit) : "—"])
                 html.Append($"<td style=\"text-align:left;padding:2px 8px\">{WebUtility.HtmlEncode(cell)}</td>");
             html.Append($"<td style=\"text-align:left;padding:2px 8px\">{Verdict(c)}</td><td style=\"text-align:left;padding:2px 8px\">{WebUtility.HtmlEncode(c.Source)}</td></tr>");
         }
@@ -31,8 +31,14 @@ internal sealed class ClaimFormatterSource
     }
 
     /// <summary>One claim under its experiment: a line, not a table.</summary>
-    internal static string Html(Claim c) =>
-        $"<div class=\"claim\" style=\"margin:4px 0;padding:4px 10px;border-left:4px solid {Color(c)}\">{Verdict(c)} {WebUtility.HtmlEncode($"{c.Name}: predicted {(c.Relation is Relation.AtMost or Relation.AtLeast ? MustHold(c) : Number(c.Predicted, c.Unit))}, measured {Number(c.Measured, c.Unit)}{Allowed(c)}{Seeds(c)}")} <small style=\"opacity:.75\">{WebUtility.HtmlEncode(c.Source)}</small></div>";
+    internal static string Html(Claim c)
+    {
+        var predicted = c.Relation is Relation.Within or Relation.RatioWithin or Relation.Beside ? Number(c.Predicted, c.Unit) : MustHold(c);
+        var said = c.Kind switch { Kind.Published => "published", Kind.Observation => "held to", Kind.Comparison => "difference", Kind.Identity => "identity", _ => "predicted" };
+        var line = $"{c.Name}: {said} {predicted}, measured {Number(c.Measured, c.Unit)}{Allowed(c)}{Seeds(c)}";
+        return $"<div class=\"claim\" style=\"margin:4px 0;padding:4px 10px;border-left:4px solid {Color(c)}\">{Verdict(c)} "
+            + $"{WebUtility.HtmlEncode(line)} <small style=\"opacity:.75\">{WebUtility.HtmlEncode(c.Source)}</small></div>";
+    }
 
     internal static string Text(IReadOnlyList<Claim> claims) => string.Join('\n', claims.Select(c =>
         $"{(c.Holds ? "holds" : "FAILS")}: {c.Name}: predicted {Number(c.Predicted, c.Unit)}, measured {Number(c.Measured, c.Unit)}, must hold {MustHold(c)}{Seeds(c)}"));
@@ -42,7 +48,17 @@ internal sealed class ClaimFormatterSource
         ["name"] = c.Name,
         ["predicted"] = Finite(c.Predicted),
         ["measured"] = Finite(c.Measured),
-        ["relation"] = c.Relation switch { Relation.Within => "within", Relation.RatioWithin => "ratio-within", Relation.AtMost => "at-most", _ => "at-least" },
+        ["kind"] = KindOf(c),
+        ["relation"] = c.Relation switch
+        {
+            Relation.Within => "within",
+            Relation.RatioWithin => "ratio-within",
+            Relation.AtMost => "at-most",
+            Relation.AtLeast => "at-least",
+            Relation.Above => "above",
+            Relation.Below => "below",
+            _ => "beside",
+        },
         ["tolerance"] = Finite(c.Tolerance),
         ["unit"] = c.Unit,
         ["holds"] = c.Holds,
@@ -58,7 +74,10 @@ internal sealed class ClaimFormatterSource
         Relation.Within => $"predicted ± {Number(c.Tolerance, c.Unit)}",
         Relation.RatioWithin => $"ratio 1 ± {Number(c.Tolerance, "")}",
         Relation.AtMost => $"≤ {Number(c.Predicted, c.Unit)}",
-        _ => $"≥ {Number(c.Predicted, c.Unit)}",
+        Relation.AtLeast => $"≥ {Number(c.Predicted, c.Unit)}",
+        Relation.Above => $"> {Number(c.Predicted, c.Unit)} by 2 s.e.",
+        Relation.Below => $"< {Number(c.Predicted, c.Unit)} by 2 s.e.",
+        _ => "beside it",
     };
 
     private static string Allowed(Claim c) => c.Relation switch
@@ -68,11 +87,16 @@ internal sealed class ClaimFormatterSource
         _ => "",
     };
 
-    private static string Seeds(Claim c) => c.Seeds > 1 ? $" ({c.Seeds} runs, spread {Number(c.Spread, c.Unit)})" : "";
+    private static string Seeds(Claim c) => c.Seeds > 1 ? $" ({Of(c)}{c.Seeds} runs, s.e. {Number(c.StandardError, c.Unit)})" : "";
+
+    /// <summary>A bound on every seed shows the seed nearest to breaking it, and not the mean.</summary>
+    private static string Of(Claim c) => c.Relation is Relation.AtMost or Relation.AtLeast ? "" : "mean of ";
+
+    private static string KindOf(Claim c) => c.Kind.ToString().ToLowerInvariant();
 
     private static string Color(Claim c) => c.Holds ? "#00664d" : "#b00020";
 
-    private static string Verdict(Claim c) => $"<strong style=\"color:{Color(c)};background:#fff;padding:0 4px\">{(c.Holds ? "✓ holds" : "✗ FAILS")}</strong>";
+    private static string Verdict(Claim c) => $"<strong style=\"color:{Color(c)};background:#fff;padding:0 4px\">{(c.Kind == Kind.Published ? "· beside" : c.Holds ? "✓ holds" : "✗ FAILS")}</strong>";
 
     private static string Number(double value, string unit) => value.ToString("G4", CultureInfo.InvariantCulture).Replace("E", "e", StringComparison.Ordinal) + (unit == "" ? "" : " " + unit);
 

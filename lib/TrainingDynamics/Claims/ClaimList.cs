@@ -19,41 +19,72 @@ public sealed class ClaimList : IReadOnlyList<Claim>
     /// <param name="within">The tolerance, in the unit of the numbers.</param>
     /// <param name="source">Where the prediction comes from.</param>
     /// <param name="unit">The unit, if there is one.</param>
-    public Claim Check(string name, double predicted, IReadOnlyList<double> measured, double within, string source, string unit = "")
-        => Add(name, predicted, Mean(measured), measured, Relation.Within, within, source, unit);
+    /// <param name="kind">What sort of statement it is.</param>
+    public Claim Check(string name, double predicted, IReadOnlyList<double> measured, double within, string source, string unit = "", Kind kind = Kind.Prediction)
+        => Add(name, predicted, Mean(measured), measured, Relation.Within, within, source, unit, kind);
 
     /// <summary>measured = predicted ± <paramref name="within"/>, for a number that has no seeds.</summary>
-    public Claim Check(string name, double predicted, double measured, double within, string source, string unit = "")
-        => Check(name, predicted, [measured], within, source, unit);
+    public Claim Check(string name, double predicted, double measured, double within, string source, string unit = "", Kind kind = Kind.Prediction)
+        => Check(name, predicted, [measured], within, source, unit, kind);
 
     /// <summary>measured/predicted = 1 ± <paramref name="within"/>, on the mean over the seeds.</summary>
-    public Claim CheckRatio(string name, double predicted, IReadOnlyList<double> measured, double within, string source, string unit = "")
-        => Add(name, predicted, Mean(measured), measured, Relation.RatioWithin, within, source, unit);
+    public Claim CheckRatio(string name, double predicted, IReadOnlyList<double> measured, double within, string source, string unit = "", Kind kind = Kind.Prediction)
+        => Add(name, predicted, Mean(measured), measured, Relation.RatioWithin, within, source, unit, kind);
+
+    /// <summary>An identity: |measured| ≤ <paramref name="rounding"/> on every seed, whatever the experiment did.</summary>
+    public Claim Identity(string name, double rounding, IReadOnlyList<double> measured, string source, string unit = "")
+        => AtMost(name, rounding, measured.Select(Math.Abs).ToArray(), source, unit, Kind.Identity);
 
     /// <summary>measured ≤ <paramref name="bound"/>, for every seed.</summary>
-    public Claim AtMost(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "")
-        => Add(name, bound, measured.Any(double.IsNaN) ? double.NaN : measured.DefaultIfEmpty().Max(), measured, Relation.AtMost, 0, source, unit);
+    public Claim AtMost(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "", Kind kind = Kind.Observation)
+        => Add(name, bound, measured.Any(double.IsNaN) ? double.NaN : measured.DefaultIfEmpty().Max(), measured, Relation.AtMost, 0, source, unit, kind);
 
     /// <summary>measured ≥ <paramref name="bound"/>, for every seed.</summary>
-    public Claim AtLeast(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "")
-        => Add(name, bound, measured.Any(double.IsNaN) ? double.NaN : measured.DefaultIfEmpty().Min(), measured, Relation.AtLeast, 0, source, unit);
+    public Claim AtLeast(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "", Kind kind = Kind.Observation)
+        => Add(name, bound, measured.Any(double.IsNaN) ? double.NaN : measured.DefaultIfEmpty().Min(), measured, Relation.AtLeast, 0, source, unit, kind);
 
     /// <summary>measured ≤ <paramref name="bound"/> on the mean over the seeds, for what single seeds may miss; the spread says by how much.</summary>
-    public Claim MeanAtMost(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "")
-        => Add(name, bound, Mean(measured), measured, Relation.AtMost, 0, source, unit);
+    public Claim MeanAtMost(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "", Kind kind = Kind.Observation)
+        => Add(name, bound, Mean(measured), measured, Relation.AtMost, 0, source, unit, kind);
 
     /// <summary>measured ≥ <paramref name="bound"/> on the mean over the seeds.</summary>
-    public Claim MeanAtLeast(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "")
-        => Add(name, bound, Mean(measured), measured, Relation.AtLeast, 0, source, unit);
+    public Claim MeanAtLeast(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "", Kind kind = Kind.Observation)
+        => Add(name, bound, Mean(measured), measured, Relation.AtLeast, 0, source, unit, kind);
 
-    private Claim Add(string name, double predicted, double value, IReadOnlyList<double> seeds, Relation relation, double tolerance, string source, string unit)
+    /// <summary>Two arms on the same seeds: the mean of first − second lies more than two of its standard errors above 0.</summary>
+    /// <param name="name">What is claimed.</param>
+    /// <param name="first">The arm that is to be larger, one number for each seed.</param>
+    /// <param name="second">The other arm, the same seeds in the same order.</param>
+    /// <param name="source">What says so.</param>
+    /// <param name="unit">The unit, if there is one.</param>
+    /// <exception cref="ArgumentException">The arms have different numbers of seeds, or less than two.</exception>
+    public Claim Greater(string name, IReadOnlyList<double> first, IReadOnlyList<double> second, string source, string unit = "")
+        => Compare(name, first, second, Relation.Above, 0, source, unit);
+
+    /// <summary>Two arms on the same seeds: the mean of first − second is 0 ± <paramref name="within"/>. The standard error beside it says whether that could be seen.</summary>
+    public Claim Alike(string name, IReadOnlyList<double> first, IReadOnlyList<double> second, double within, string source, string unit = "")
+        => Compare(name, first, second, Relation.Within, within, source, unit);
+
+    /// <summary>A paper's number beside ours: no check.</summary>
+    public Claim Published(string name, double published, IReadOnlyList<double> measured, string source, string unit = "")
+        => Add(name, published, Mean(measured), measured, Relation.Beside, 0, source, unit, Kind.Published);
+
+    private Claim Compare(string name, IReadOnlyList<double> first, IReadOnlyList<double> second, Relation relation, double within, string source, string unit)
+    {
+        if (first.Count != second.Count || first.Count < 2)
+            throw new ArgumentException($"'{name}' compares arms of {first.Count} and {second.Count} seeds; wanted are the same seeds, at least two", nameof(second));
+        double[] differences = [.. first.Zip(second, (a, b) => a - b)];
+        return Add(name, 0, Mean(differences), differences, relation, within, source, unit, Kind.Comparison);
+    }
+
+    private Claim Add(string name, double predicted, double value, IReadOnlyList<double> seeds, Relation relation, double tolerance, string source, string unit, Kind kind)
     {
         if (seeds.Count == 0)
             throw new ArgumentException($"'{name}' has no measured value: one number for each seed is needed", "measured");
         if (!(tolerance >= 0))
             throw new ArgumentException($"the tolerance of '{name}' is {tolerance}, allowed is a number of at least 0", "within");
         var spread = seeds.Count > 1 ? MathNet.Numerics.Statistics.Statistics.StandardDeviation(seeds) : 0;
-        var claim = new Claim(name, predicted, value, relation, tolerance, unit, source, seeds.Count, spread);
+        var claim = new Claim(name, predicted, value, relation, tolerance, unit, source, seeds.Count, spread) { Kind = kind };
         _claims.RemoveAll(c => c.Name == name);                                        // a cell may be run twice
         _claims.Add(claim);
         return claim;

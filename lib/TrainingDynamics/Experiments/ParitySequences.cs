@@ -116,6 +116,8 @@ public sealed class ParitySequences : IDisposable
     {
         if (objective.Source.FromTarget && target is null)
             throw new ArgumentException($"'{objective.Name}' draws from a target, and none is given", nameof(target));
+        if (objective.Source.Kept)
+            throw new ArgumentException($"'{objective.Name}' keeps its draws; prompts here are drawn anew, so there is nothing to keep them for", nameof(objective));
         if (objective.Source.Samples is null)
             throw new ArgumentException($"'{objective.Name}' asks for an exact expectation; sequences are drawn: give its source a number of samples", nameof(objective));
         var sweep = new Sweep<double>(rates, _seeds);

@@ -95,6 +95,42 @@ public static class TwoModes
         return new TwoModesRun(oldOverlap, newOverlap, oldWeight, oldMean, [.. LogDensities(weights, x).Mixture.exp().ToDoubles().Chunk(Grid.Length)]);
     }
 
+    /// <summary>
+    /// The half of the picture with one mode: the policy is a single normal, and must leave the old mode to reach the new one. Trained on the new
+    /// mode by the forward KL (SFT) or the reverse one (RL).
+    /// </summary>
+    /// <param name="forward">SFT; otherwise RL.</param>
+    /// <param name="starts">μ of every replica, deviation 1; −3.5 in the paper.</param>
+    /// <param name="rate">Of gradient descent.</param>
+    /// <param name="steps">Steps; every one is looked at.</param>
+    /// <returns>Overlaps with the target's modes, as in <see cref="TwoModesRun"/>.</returns>
+    public static (Trace Old, Trace New) RunOneMode(bool forward, IReadOnlyList<double> starts, double rate = 0.02, int steps = 1500)
+    {
+        using var scope = NewDisposeScope();
+        var layout = new Layout(new Block("μ", [1]), new Block("ln σ", [1]));
+        var weights = Aligned.Tensor(starts.SelectMany(mu => new[] { mu, 0 }).ToArray()).reshape(starts.Count, 2);
+        using var sgd = new Sgd(weights, rate);
+        var x = Aligned.Tensor(Grid).unsqueeze(0);
+        var (old, fresh) = (Normal(x, -3, 1), Normal(x, 3.5, 0.7));
+        Tensor Log(Tensor w) => (-((x - w.narrow(1, 0, 1)) / w.narrow(1, 1, 1).exp()).square() / 2) - w.narrow(1, 1, 1) - (Math.Log(2 * Math.PI) / 2);
+        var task = new Minimizing(layout, weights, w =>
+        {
+            var logQ = Log(w);
+            return Step * (forward ? -(fresh * logQ) : logQ.exp() * (logQ - fresh.clamp_min(1e-300).log())).sum(1);
+        });
+        var (oldOverlap, newOverlap) = (new Trace("old mode", starts.Count), new Trace("new mode", starts.Count));
+        void Look(int step)
+        {
+            using var inner = NewDisposeScope();
+            var q = Log(weights).exp();
+            oldOverlap.Add(step, (minimum(0.75 * old, q).sum(1) * Step / 0.75).ToDoubles());
+            newOverlap.Add(step, (minimum(0.25 * fresh, q).sum(1) * Step / 0.25).ToDoubles());
+        }
+        Look(0);
+        Training.Run(task, sgd, steps, o => Look(o.Step));
+        return (oldOverlap, newOverlap);
+    }
+
     /// <summary>ln q and ln q₂, (replica, grid).</summary>
     private static (Tensor Mixture, Tensor Second) LogDensities(Tensor w, Tensor x)
     {

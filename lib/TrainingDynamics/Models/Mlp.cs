@@ -25,6 +25,9 @@ public sealed record MlpShape
     /// <summary>The first weights are normal with deviation Scale/√(fan in).</summary>
     public double Scale { get; init; } = 1;
 
+    /// <summary>The same of the fixed head of a <see cref="ScaleInvariantMlp"/>: how sure of itself it is at first.</summary>
+    public double HeadScale { get; init; } = 3;
+
     /// <summary>float32 or float64.</summary>
     public ScalarType Dtype { get; init; } = ScalarType.Float32;
 
@@ -39,8 +42,11 @@ public sealed record MlpShape
             throw new ArgumentException($"{nameof(Hidden)} is empty, at least one hidden layer is needed", nameof(Hidden));
         if (!(Epsilon >= 0 && double.IsFinite(Epsilon)))
             throw new ArgumentException($"{nameof(Epsilon)} is {Epsilon}, allowed is a number in [0, ∞)", nameof(Epsilon));
-        if (!(Scale > 0 && double.IsFinite(Scale)))
-            throw new ArgumentException($"{nameof(Scale)} is {Scale}, allowed is a number in (0, ∞)", nameof(Scale));
+        foreach (var (name, value) in new[] { (nameof(Scale), Scale), (nameof(HeadScale), HeadScale) })
+        {
+            if (!(value > 0 && double.IsFinite(value)))
+                throw new ArgumentException($"{name} is {value}, allowed is a number in (0, ∞)", name);
+        }
         if (Dtype is not (ScalarType.Float32 or ScalarType.Float64))
             throw new ArgumentException($"{nameof(Dtype)} is {Dtype}, allowed are Float32 and Float64", nameof(Dtype));
         return this;
@@ -55,13 +61,12 @@ public sealed record MlpShape
 }
 
 /// <summary>
-/// The scale-invariant perceptron: h_l = ReLU(norm(W_l h_{l−1})), scores = H h_L with a fixed random head H of scale 3.
+/// The scale-invariant perceptron: h_l = ReLU(norm(W_l h_{l−1})), scores = H h_L with a fixed random head H.
 /// No biases, gains or shifts, so with ε = 0 the function depends on the directions of the W_l only
 /// (unless <see cref="MlpShape.Normalization"/> is none).
 /// </summary>
 public sealed class ScaleInvariantMlp : Model
 {
-    private const double HeadScale = 3;
     private readonly MlpShape _shape;
     private readonly Tensor _head;                                                     // (replica, class, unit)
 
@@ -72,7 +77,7 @@ public sealed class ScaleInvariantMlp : Model
                Start(shape, random))
     {
         _shape = shape;
-        _head = shape.Draw(random, shape.Classes, shape.Hidden[^1], HeadScale).reshape(random.Replicas, shape.Classes, -1).DetachFromDisposeScope();
+        _head = shape.Draw(random, shape.Classes, shape.Hidden[^1], shape.HeadScale).reshape(random.Replicas, shape.Classes, -1).DetachFromDisposeScope();
     }
 
     private static Tensor Start(MlpShape shape, ReplicaRandom random)

@@ -58,8 +58,14 @@ public static class FineTuning
         return (ratio * advantage).masked_fill(held, 0);
     });
 
-    /// <summary>Self-SFT: the base's own correct answers, once and for all; ω = 1 (Chen et al. 2025, arXiv:2510.18874, compare it).</summary>
-    public static Objective SelfSft(int? samples = 1) => new("self-SFT", Source.Rejection(Source.Never, samples), Ones);
+    /// <summary>
+    /// Self-SFT: the base's own correct answers; ω = 1. Drawn anew at every visit, or drawn once and kept, as Chen et al. 2025,
+    /// arXiv:2510.18874, do: answers that are kept are a far target, one answer a prompt.
+    /// </summary>
+    /// <param name="samples">Draws for each prompt; null is the exact expectation.</param>
+    /// <param name="kept">Whether a prompt keeps its draws.</param>
+    public static Objective SelfSft(int? samples = 1, bool kept = false)
+        => new(kept ? "self-SFT, kept" : "self-SFT", Source.Rejection(Source.Never, samples) with { Kept = kept }, Ones);
 
     /// <summary>Iterative SFT: the correct answers of a copy of the policy, renewed every <paramref name="refresh"/> steps; ω = 1. Cf. RAFT (Dong et al. 2023, arXiv:2304.06767), ReST (Gulcehre et al. 2023, arXiv:2308.08998).</summary>
     public static Objective IterativeSft(int refresh, int? samples = 1) => new("iterative SFT", Source.Rejection(refresh, samples), Ones);

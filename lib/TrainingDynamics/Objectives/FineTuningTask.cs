@@ -39,6 +39,7 @@ public sealed class FineTuningTask : ITask, IDisposable
     private readonly ReplicaRandom _random;
     private readonly int? _batch;
     private readonly Tensor _source, _baseLog, _targetLog;
+    private readonly Tensor? _kept;
     private int _age;
 
     /// <summary>A task on <paramref name="model"/>'s weights.</summary>
@@ -72,6 +73,8 @@ public sealed class FineTuningTask : ITask, IDisposable
         _baseLog.DetachFromDisposeScope();
         _source = model.Weights.clone().DetachFromDisposeScope();
         _targetLog = (prompts.Target is { } q ? q.to(_baseLog.dtype).log() : full_like(prompts.Reward, double.NegativeInfinity).to(_baseLog.dtype)).DetachFromDisposeScope();
+        if (objective.Source.Kept)
+            _kept = Draw(OnlyCorrect(objective.Source.FromTarget ? _targetLog.unsqueeze(0).expand_as(_baseLog) : _baseLog, prompts.Reward)).DetachFromDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -102,10 +105,9 @@ public sealed class FineTuningTask : ITask, IDisposable
                 { Refresh: Source.Never } => baseLog,
                 _ => _model.Forward(_source, inputs).log_softmax(-1),
             };
-            if (_objective.Source.OnlyCorrect)
-                sourceLog = sourceLog.masked_fill(reward <= 0, double.NegativeInfinity).log_softmax(-1);
+            sourceLog = OnlyCorrect(sourceLog, reward);
         }
-        var mass = Draw(sourceLog);
+        var mass = _kept is null ? Draw(sourceLog) : _kept.gather(1, rows.unsqueeze(-1).expand(-1, -1, _kept.shape[2]));
         var (loss, gradient) = Derivatives.LossAndGradient(weights => _objective.Loss(new Answers
         {
             LogPolicy = _model.Forward(weights, inputs).log_softmax(-1),
@@ -117,6 +119,11 @@ public sealed class FineTuningTask : ITask, IDisposable
         }), Weights);
         return (loss.MoveToOuterDisposeScope(), gradient.MoveToOuterDisposeScope());
     }
+
+    /// <summary>The source without wrong answers, where it is so.</summary>
+    private Tensor OnlyCorrect(Tensor log, Tensor reward) => _objective.Source.OnlyCorrect
+        ? log.masked_fill(reward <= 0, double.NegativeInfinity).log_softmax(-1)
+        : log;
 
     /// <summary>The share of G independent draws that fell on each answer, or the probabilities themselves.</summary>
     private Tensor Draw(Tensor log)
@@ -133,7 +140,7 @@ public sealed class FineTuningTask : ITask, IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var tensor in new[] { _source, _baseLog, _targetLog })
-            tensor.Dispose();
+        foreach (var tensor in new[] { _source, _baseLog, _targetLog, _kept })
+            tensor?.Dispose();
     }
 }

@@ -5,7 +5,8 @@ namespace TrainingDynamics.Objectives;
 /// <param name="Refresh">How many steps a copy of the policy serves as the source before it is renewed: 1 is on-policy, <see cref="Never"/> keeps the base.</param>
 /// <param name="OnlyCorrect">Whether wrong answers are thrown away and drawn again: rejection sampling, π(a|correct).</param>
 /// <param name="Samples">Draws for each prompt; null is the exact expectation over the finite set.</param>
-public sealed record Source(bool FromTarget, int Refresh = 1, bool OnlyCorrect = false, int? Samples = null)
+/// <param name="Kept">Whether a prompt's draws are made once and kept, as in a data set; otherwise each visit draws anew.</param>
+public sealed record Source(bool FromTarget, int Refresh = 1, bool OnlyCorrect = false, int? Samples = null, bool Kept = false)
 {
     /// <summary>A refresh that never comes: the source stays the base.</summary>
     public const int Never = int.MaxValue;
@@ -25,6 +26,8 @@ public sealed record Source(bool FromTarget, int Refresh = 1, bool OnlyCorrect =
     {
         if (Refresh < 1)
             throw new ArgumentException($"{nameof(Refresh)} is {Refresh}, allowed is a number of steps from 1", nameof(Refresh));
+        if (Kept && (Samples is null || (!FromTarget && Refresh != Never)))
+            throw new ArgumentException($"{nameof(Kept)} draws need a number of samples and a source that does not change, got {this}", nameof(Kept));
         if (Samples < 1)
             throw new ArgumentException($"{nameof(Samples)} is {Samples}, allowed is a number of draws from 1, or null for the exact expectation", nameof(Samples));
         return this;

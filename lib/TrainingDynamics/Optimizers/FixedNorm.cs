@@ -8,28 +8,30 @@ namespace TrainingDynamics.Optimizers;
 /// <summary>
 /// Training on a hypersphere: each invariant block keeps its first norm R, and every step has one length relative to it:
 /// <code>
-/// u ← inner direction without its part along w, scaled to length 1
+/// u ← inner direction, without its part along w (projected) or whole, scaled to length 1
 /// w ← R·unit(w/R − η·u)
 /// </code>
-/// The angle of every step is then exactly atan(η): the rate is an angle, and there is no second knob.
+/// Projected, the angle of every step is exactly atan(η): the rate is an angle, and there is no second knob. With the whole direction it is
+/// <see cref="Theory.Sphere.Angle"/>, which depends on how far the direction points inward.
 /// </summary>
 /// <remarks>
-/// The scheme of optimizers with fixed norms of weights and updates, such as Wen et al. 2026, arXiv:2606.16899, and of
-/// projected training on the sphere, Kodryan et al. 2022, arXiv:2209.03695. Blocks without an invariance take w ← w − η·u.
+/// Hyperball, Wen et al. 2026, arXiv:2606.16899, is the form that does not project; the projected one is that of training on the sphere,
+/// Kodryan et al. 2022, arXiv:2209.03695. Blocks without an invariance take w ← w − η·u.
 /// </remarks>
 public sealed class FixedNorm : Optimizer
 {
     private readonly Optimizer _inner;
     private readonly Layout _layout;
-    private readonly bool _normalizeUpdate;
+    private readonly bool _normalizeUpdate, _project;
 
     /// <summary>The fixed-norm form of <paramref name="inner"/>, which it owns.</summary>
     /// <param name="inner">Whose direction is followed; its rate and decay are not used.</param>
     /// <param name="layout">The blocks.</param>
     /// <param name="rate">η: the tangent of the angle, or, without normalized updates, the rate on the unit sphere.</param>
     /// <param name="normalizeUpdate">Whether u is scaled to length 1; without, its length stays what the inner optimizer makes it at the unit sphere, times R.</param>
-    public FixedNorm(Optimizer inner, Layout layout, PerReplica rate, bool normalizeUpdate = true) : base(inner.Weights, rate, default)
-        => (_inner, _layout, _normalizeUpdate) = (inner, layout, normalizeUpdate);
+    /// <param name="project">Whether u's part along w is taken out first; Hyperball does not.</param>
+    public FixedNorm(Optimizer inner, Layout layout, PerReplica rate, bool normalizeUpdate = true, bool project = true) : base(inner.Weights, rate, default)
+        => (_inner, _layout, _normalizeUpdate, _project) = (inner, layout, normalizeUpdate, project);
 
     /// <inheritdoc/>
     protected internal override Tensor Direction(Tensor gradient)
@@ -40,7 +42,7 @@ public sealed class FixedNorm : Optimizer
             var (u, w) = (Layout.Slice(inner, block), Layout.Slice(Weights, block));
             if (block.Invariance == Invariance.None)
                 return u;
-            var tangential = Projected.Tangential(u, w);
+            var tangential = _project ? Projected.Tangential(u, w) : u;
             // A gradient is 1/R of that on the unit sphere, and the step there is R times as long here: R² for the free length.
             return _normalizeUpdate
                 ? tangential / tangential.norm(1, keepdim: true).clamp_min(1e-30) * w.norm(1, keepdim: true)

@@ -107,6 +107,14 @@ main(async () => {
   const some = await page.$$eval('#scoreboard tbody tr:not([hidden])', rows => rows.map(r => r.textContent.toLowerCase()));
   check('and filters', some.length > 0 && some.every(t => t.includes(word.toLowerCase())) && await page.textContent('#shown') === `${some.length} of ${all} claims`, [word, some.length]);
 
+  await page.fill('#find', '');
+  const kinds = (await page.$$eval('#kind option', options => options.map(o => o.value))).filter(Boolean);
+  for (const kind of kinds) {
+    await page.selectOption('#kind', kind);
+    const of = await column(6);
+    check(`and filters by the kind ${kind}`, of.length > 0 && of.every(k => k === kind) && (kinds.length === 1 || of.length < all), of.length);
+  }
+
   const lesson = pages.find(p => readFileSync(join(site, p), 'utf8').includes('<strong>Your bet.</strong>') && !p.includes('solutions'));
   await page.goto(address(lesson));
   await page.waitForFunction(() => Array.from(document.querySelectorAll('figure [role=img]')).every(box => box.classList.contains('js-plotly-plot')), null, { timeout: 60000 });
