@@ -1,5 +1,5 @@
-using MathNet.Numerics.LinearAlgebra;
 using System.Runtime.InteropServices;
+using MathNet.Numerics.LinearAlgebra;
 using TorchSharp;
 using TrainingDynamics.Runtime;
 using static TorchSharp.torch;

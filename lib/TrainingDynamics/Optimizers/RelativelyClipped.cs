@@ -10,7 +10,10 @@ namespace TrainingDynamics.Optimizers;
 /// At the equilibrium of SGD with decay ‖g‖ = √(2λ/η)·‖w‖, so an ordinary step is left alone and an outlier cannot lengthen
 /// the weight for long.
 /// </summary>
-/// <remarks>Li et al. 2022, arXiv:2202.00980, whose c is √C with default 2. λ is decoupled decay, multiplied by the learning rate. λ and η are those the optimizer was made with: a schedule moves the equilibrium, and not this threshold.</remarks>
+/// <remarks>
+/// Li et al. 2022, arXiv:2202.00980; our c is their √C. λ is decoupled decay, multiplied by the learning rate. λ and η are those the
+/// optimizer was made with: a schedule moves the equilibrium, and not this threshold.
+/// </remarks>
 public sealed class RelativelyClipped : Optimizer
 {
     private readonly Optimizer _inner;
