@@ -234,6 +234,18 @@ public class BanditTests
             })
                 Assert.Contains(said, Assert.Throws<ArgumentException>(act).Message);
         }
+        // Scores that are not numbers make no policy of a diverged model, and a row may be 1 + rounding.
+        Assert.Equal([double.NaN, double.NaN, 0, 1], ClickWorld.Greedy(tensor(new[, ,] { { { double.NaN, 1 }, { 0.0, 1 } } })).ToDoubles());
+        var rounded = tensor(new[, ,] { { { 1.0000001, 0 }, { 0.5, 0.5 } } });
+        Assert.Equal(0.9, world.Endless(rounded).MeanReward()[0], 1e-6);
+        Assert.Equal(1, world.Draw(rounded, 100, random).Propensities.max().ToDoubles()[0]);
+        Assert.Throws<ArgumentException>(() => world.ZipfLogger(double.NaN));
+        Assert.Throws<ArgumentException>(() => new ClickWorld(world.Click, [double.MaxValue, double.MaxValue]));
+        Assert.Throws<ArgumentException>(() => Recommending.Loop(world, twice / 2, new LoopArm("a", null, Greedy: true, Exploration: 2), [1]));
+        // An enumeration is not uncertain.
+        var exact = OffPolicyEvaluation.Ips(world.Endless(twice / 2), twice / 2);
+        Assert.Equal([0.0], exact.StandardError);
+        Assert.Equal(exact.Value, exact.EmpiricalBernsteinBound(1));
         // One impression tells nothing of the spread.
         using var one = world.Draw(twice / 2, 1, random);
         var estimate = OffPolicyEvaluation.Ips(one, twice / 2);

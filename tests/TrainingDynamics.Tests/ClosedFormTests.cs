@@ -76,6 +76,15 @@ public class ClosedFormTests
     {
         Close([0, 1], KlMinimal.Regularized([1e-300, 1 - 1e-300], [0, 1], 0.001));
         Close([1, 0], KlMinimal.Regularized([1, 0], [0, 1], 0.001));
+        Close([1 / (1 + Math.Exp(-1)), 1 / (1 + Math.E)], KlMinimal.Regularized([0.5, 0.5], [1e-308, 0], 1e-308));
+        Close([1, 0, 0], KlMinimal.Regularized([0.5, 0.5, 0], [10, 9, 1e300], 1e-308));
+        Close([1, 0], OffPolicySupervision.TopK([1, 5e-324], 2));
+        // A decay so small that 1 − ρ² cancels.
+        Assert.Equal(1, Equilibrium.AdamW(1e-9, 1e-9, 10, 0).Norm / Math.Sqrt(10 / 2.0), 1e-9);
+        Assert.Equal(1, Equilibrium.AdamW(1e-9, 1e-9, 10, 0).Angle / Math.Sqrt(2e-18), 1e-9);
+        Assert.Equal(1, Equilibrium.Sgdp(1e-9, 1e-9, 10, 0.9).Angle / Math.Sqrt(2e-18), 1e-9);
+        Assert.Equal(Warmup.RAdamLength(1_000_000_000, 0.999), Warmup.RAdamLength(2_000_000_000, 0.999), 1e-9);
+        Assert.True(Exponential.OfSgd(0.1, 1e-9)(2_000_000_000) > 1);
         Close([1 / (1 + Math.Exp(1000 * 1e-3)), 1 / (1 + Math.Exp(-1000 * 1e-3))], KlMinimal.Regularized([0.5, 0.5], [1e6, 1e6 + 1e-3], 0.001), 1e-6);
         Close([0.25, 0.75], OffPolicySupervision.ExponentialFixedPoint([0.5, 0.5], [0.2, 0.6], 0.001));
         Close([0.5, 0.5], OffPolicySupervision.ExponentialFixedPoint([0.5, 0.5], [0.2, 0.6], 1e300));
@@ -135,7 +144,8 @@ public class ClosedFormTests
             theta = [.. theta.Select((t, i) => t + (step / 6 * (one[i] + (2 * two[i]) + (2 * three[i]) + four[i])))];
         }
         Assert.All(Softmax(theta).Zip(KlMinimal.VanillaPolicyGradient(policy, correct, success)), p => Assert.Equal(p.First, p.Second, 1e-7));
-        Assert.Equal(1 - 1e-12, KlMinimal.VanillaPolicyGradient(policy, correct, 1 - 1e-12)[..3].Sum(), 1e-13);
+        foreach (var near in new[] { 1 - 1e-9, 1 - 1e-12, 1 - 1e-15 })
+            Assert.Equal(1, KlMinimal.VanillaPolicyGradient(policy, correct, near)[3..].Sum() / (1 - near), 1e-9);
     }
 
     /// <summary>Hyperball as published turns less than atan η, by what its momentum points inward; the projected form does not.</summary>
@@ -175,6 +185,8 @@ public class ClosedFormTests
         Refused("reward", () => OffPolicySupervision.Value([0.5, 0.5], [1]));
         Refused("cosine", () => Sphere.Angle(0.1, -1.1));
         Refused("momentum", () => Sphere.MomentumCosine(0.1, 1));
+        Refused("rate", () => Sphere.MomentumCosine(1, 0.9));
+        Refused("decoupledDecay", () => Equilibrium.Sgd(1e-200, 1e-200, 1));
         Refused("amplification", () => Equilibrium.Measured(0.1, 0.1, 1, 1000));
         Refused("l2", () => Equilibrium.SgdNesterovL2(1, 1.5, 1, 0.9));
         Refused("l2", () => Equilibrium.SgdL2(1, 3.9, 1, 0.9));

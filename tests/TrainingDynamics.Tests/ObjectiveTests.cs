@@ -5,6 +5,7 @@ using TrainingDynamics.Models;
 using TrainingDynamics.Objectives;
 using TrainingDynamics.Optimizers;
 using TrainingDynamics.Runtime;
+using TrainingDynamics.Tasks;
 using TrainingDynamics.Theory;
 using static TorchSharp.torch;
 
@@ -148,6 +149,14 @@ public class ObjectiveTests
         Assert.Contains("not finite", Refused(With(0, 1, double.NaN, 0, 0), FineTuning.Grpo()));
         Assert.Contains("prompts have none", Refused(With(0, 1, 0, 0, 0), FineTuning.Sft()));
         Assert.Contains("no distribution", Refused(Bandit([1, 1, 0, 0, 0]), FineTuning.Sft()));
+        Assert.Contains("finite distribution", Refused(Bandit([1, 0, 0, 0, double.NaN]), FineTuning.Sft()));
+        Assert.Contains("wanted is a finite distribution", Refused(With(0, 1, 0, 0, 0).WithTarget(tensor(new[,] { { 0.5, 0.5 } })), FineTuning.Sft()));
+        Assert.Contains("the rewards are [1, 3]", Refused(With(0, 1, 0), FineTuning.Reinforce()));
+        using var many = new ReplicaRandom(1, 2);
+        Assert.Contains("random has 2 replicas, the model 1", Assert.Throws<ArgumentException>(() => new FineTuningTask(model, Bandit(), FineTuning.Reinforce(), many)).Message);
+        Assert.Contains("at step 1", Assert.Throws<ArgumentException>(() => new Louder(new FineTuningTask(model, Bandit(), FineTuning.Reinforce(), random), 1, _ => double.NaN).Next()).Message);
+        Assert.Throws<ArgumentException>(() => new TabularPolicy([], 1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new TabularPolicy([Base], 0));
         Assert.Contains("Refresh is 0", Refused(Bandit(), FineTuning.IterativeSft(0)));
         Assert.Contains("Samples is 0", Refused(Bandit(), FineTuning.Grpo(0)));
         Assert.Contains("beta is -1", Assert.Throws<ArgumentException>(() => FineTuning.Grpo().WithKl(-1)).Message);
@@ -179,6 +188,16 @@ public class ObjectiveTests
         Assert.Equal(model.Scores(model.Weights)[0, 1].ToDoubles(), model.Forward(model.Weights, tensor(new[, ,] { { { 1L } } })).ToDoubles());
         Assert.Contains("from 0 to 2", Assert.Throws<ArgumentException>(() => model.Forward(model.Weights, tensor(new[, ,] { { { 3L } } }))).Message);
         Assert.Contains("wanted are numbers of contexts", Assert.Throws<ArgumentException>(() => model.Forward(model.Weights, zeros(1, 3))).Message);
+        // Inputs that change between two looks are looked at again.
+        var inputs = tensor(new[, ,] { { { 1L } } });
+        model.Forward(model.Weights, inputs);
+        inputs.fill_(2);
+        Assert.Equal(model.Scores(model.Weights)[0, 2].ToDoubles(), model.Forward(model.Weights, inputs).ToDoubles());
+        inputs.fill_(-1);
+        Assert.Contains("from 0 to 2", Assert.Throws<ArgumentException>(() => model.Forward(model.Weights, inputs)).Message);
+        var two = model.AllContexts().repeat(2, 1, 1);
+        Assert.Equal([2, 3, 2], model.Forward(model.Weights.repeat(2, 1), two).shape);
+        Assert.Contains("1 or 1 replicas", Assert.Throws<ArgumentException>(() => model.Forward(model.Weights, two)).Message);
     }
 
     [Fact]

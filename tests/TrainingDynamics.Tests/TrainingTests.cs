@@ -46,6 +46,16 @@ public class TrainingTests
         var (whole, inParts) = (Run(9), Run(4, 5));
         Assert.Equal(whole.Weights, inParts.Weights);
         Assert.Equal(Enumerable.Range(1, 9), inParts.Seen);
+
+        // What settles goes on likewise, and a window without a step is said.
+        using var random = new ReplicaRandom(1, 2);
+        using var walk = new RandomWalk(20, random, dtype: ScalarType.Float64);
+        using var sgd = new Sgd(walk.Weights, 0.1);
+        Settling.Of(walk, sgd, 40, every: 10);
+        Assert.All(Settling.Of(walk, sgd, 40, every: 10).Norm, r => Assert.True(r[0] > 0));
+        Assert.Equal(80, sgd.Steps);
+        Assert.Contains("none counts", Assert.Throws<ArgumentException>(() => Settling.Of(walk, sgd, 40, from: 120)).Message);
+        Assert.Throws<ArgumentOutOfRangeException>(() => Training.Run(walk, sgd, int.MaxValue));
     }
 
     [Fact]

@@ -22,7 +22,7 @@ public sealed class ClickWorld : IDisposable
         if (click.dim() != 3 || !((click >= 0) & (click <= 1)).all().item<bool>())
             throw new ArgumentException($"click must be probabilities in [0, 1], (replica, context, item); got shape [{string.Join(", ", click.shape)}], values from {click.min().ToDouble()} to {click.max().ToDouble()}", nameof(click));
         share ??= [.. Enumerable.Repeat(1.0, (int)click.shape[1])];
-        if (share.Length != click.shape[1] || share.Any(s => !(s >= 0 && double.IsFinite(s))) || !(share.Sum() > 0))
+        if (share.Length != click.shape[1] || share.Any(s => !(s >= 0 && double.IsFinite(s))) || !(share.Sum() is > 0 and < double.PositiveInfinity))
             throw new ArgumentException($"share has {share.Length} values with sum {share.Sum()}, wanted are {click.shape[1]}, one for each context, none negative, with a positive sum", nameof(share));
         Click = click.to(ScalarType.Float64).alias().DetachFromDisposeScope();
         Payoff = (payoff?.to(ScalarType.Float64) ?? ones(1, dtype: ScalarType.Float64)).expand_as(click).DetachFromDisposeScope();
@@ -92,7 +92,7 @@ public sealed class ClickWorld : IDisposable
     /// <param name="slots">How many items a context is shown.</param>
     public Tensor Best(int slots = 1) => Greedy(Reward, slots);
 
-    /// <summary>The policy that shows each context the items with the greatest scores, each as likely.</summary>
+    /// <summary>The policy that shows each context the items with the greatest scores, each as likely. Scores that are not numbers give none: NaN.</summary>
     /// <param name="scores">(replica, context, item).</param>
     /// <param name="slots">How many.</param>
     /// <exception cref="ArgumentException">There are not so many items.</exception>
@@ -102,12 +102,15 @@ public sealed class ClickWorld : IDisposable
             throw new ArgumentException($"{nameof(slots)} is {slots}, allowed are 1 to {scores.shape[2]}, the number of items", nameof(slots));
         using var scope = NewDisposeScope();
         var chosen = scores.topk(slots, dim: -1).indexes;
-        return zeros_like(scores).scatter(2, chosen, full_like(chosen, 1.0 / slots, scores.dtype)).MoveToOuterDisposeScope();
+        var greedy = zeros_like(scores).scatter(2, chosen, full_like(chosen, 1.0 / slots, scores.dtype));
+        return greedy.masked_fill(scores.isnan().any(-1, keepdim: true), double.NaN).MoveToOuterDisposeScope();
     }
 
     /// <summary>A logger that goes by popularity and knows no context: π(a) ∝ 1/(a + 1)^exponent. (1, context, item).</summary>
     public Tensor ZipfLogger(double exponent = 1)
     {
+        if (!double.IsFinite(exponent))
+            throw new ArgumentException($"{nameof(exponent)} is {exponent}, allowed is a finite number", nameof(exponent));
         using var scope = NewDisposeScope();
         var weight = (arange(Items, dtype: ScalarType.Float64) + 1).pow(-exponent);
         return (weight / weight.sum()).reshape(1, 1, -1).repeat(1, Contexts, 1).MoveToOuterDisposeScope();
@@ -129,7 +132,7 @@ public sealed class ClickWorld : IDisposable
         var cell = searchsorted(cumulative, u.contiguous(), right: true).clamp_max(flat.shape[1] - 1);                 // (replica, impression)
         var (rate, paid) = (Click.reshape(Replicas, -1).gather(1, cell), Payoff.reshape(Replicas, -1).gather(1, cell));
         var clicked = where(Runtime.Replicas.AreFinite(flat).unsqueeze(1), (random.Uniform([count], ScalarType.Float64) < rate).to(ScalarType.Float64) * paid, double.NaN);
-        return new LoggedBandit(cell.div(Items, RoundingMode.floor), cell.remainder(Items), clicked, flat.gather(1, cell), policy);
+        return new LoggedBandit(cell.div(Items, RoundingMode.floor), cell.remainder(Items), clicked, flat.gather(1, cell).clamp_max(1), policy);      // 1 + rounding
     }
 
     /// <summary>The log without an end: every (context, item, click or not) once, with its probability. What a finite log only estimates, it has exactly.</summary>
@@ -144,7 +147,7 @@ public sealed class ClickWorld : IDisposable
         var probability = cat([mass * click, mass * (1 - click)], 1);
         var clicked = cat([Payoff.reshape(Replicas, -1), zeros_like(mass)], 1);
         // What is never shown is in no log.
-        return new LoggedBandit(cells.div(Items, RoundingMode.floor), cells.remainder(Items), clicked, flat.repeat(1, 2), policy, probability);
+        return new LoggedBandit(cells.div(Items, RoundingMode.floor), cells.remainder(Items), clicked, flat.clamp_max(1).repeat(1, 2), policy, probability);
     }
 
     private Tensor Required(Tensor policy) => policy.dim() == 3 && policy.shape[1] == Contexts && policy.shape[2] == Items && (policy.shape[0] == Replicas || policy.shape[0] == 1)

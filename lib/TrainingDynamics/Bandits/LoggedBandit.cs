@@ -10,8 +10,6 @@ namespace TrainingDynamics.Bandits;
 /// </summary>
 public sealed class LoggedBandit : IDisposable
 {
-    private readonly bool _endless;
-
     /// <summary>A log by its columns.</summary>
     /// <param name="contexts">x, whole numbers from 0.</param>
     /// <param name="items">a, whole numbers from 0.</param>
@@ -42,7 +40,7 @@ public sealed class LoggedBandit : IDisposable
         (Contexts, Items) = (contexts.alias().DetachFromDisposeScope(), items.alias().DetachFromDisposeScope());
         (Rewards, Propensities) = (rewards.to(ScalarType.Float64).alias().DetachFromDisposeScope(), propensities.to(ScalarType.Float64).alias().DetachFromDisposeScope());
         Probability = where(diverged, double.NaN, weight).DetachFromDisposeScope();
-        _endless = probability is not null;
+        Endless = probability is not null;
         Logger = logger?.to(ScalarType.Float64).alias().DetachFromDisposeScope();
     }
 
@@ -64,7 +62,10 @@ public sealed class LoggedBandit : IDisposable
     /// <summary>The probability of each row; one over their number in a sampled log.</summary>
     public Tensor Probability { get; }
 
-    /// <summary>Impressions in each replica.</summary>
+    /// <summary>Whether the rows enumerate, each with its probability, instead of sampling.</summary>
+    public bool Endless { get; }
+
+    /// <summary>Impressions in each replica; rows, of an endless log.</summary>
     public long Count => Rewards.shape[1];
 
     /// <summary>The value of the logger as the log has it, mean r, of each replica.</summary>
@@ -98,7 +99,7 @@ public sealed class LoggedBandit : IDisposable
         Tensor Sum(Tensor values) => empty.scatter_add(1, cell, values).reshape(replicas, contexts, items).DetachFromDisposeScope();
         // A propensity is a function of the cell; where the logger is not known and nothing was shown there is none, and none is asked for.
         var propensity = (Logger?.expand(replicas, -1, -1).clone() ?? zeros_like(empty).scatter(1, cell, Propensities).reshape(replicas, contexts, items)).DetachFromDisposeScope();
-        return new LoggedTable(Sum(Probability), Sum(Probability * Rewards), propensity) { Impressions = _endless ? double.PositiveInfinity : Count };
+        return new LoggedTable(Sum(Probability), Sum(Probability * Rewards), propensity) { Impressions = Endless ? double.PositiveInfinity : Count };
     }
 
     private static void RequireAll(Tensor column, Tensor allowed, string what, string range, string name)

@@ -14,8 +14,11 @@ namespace TrainingDynamics.Bandits;
 /// <param name="Count">Impressions.</param>
 public sealed record Estimate(string Name, double[] Value, double[] Deviation, double[] EffectiveSampleSize, double[] Unseen, long Count)
 {
-    /// <summary>s/√n with the sample's s² = Deviation²·n/(n − 1), so Deviation/√(n − 1); NaN from a single impression, which tells nothing of its spread.</summary>
-    public double[] StandardError => [.. Deviation.Select(d => Count > 1 ? d / Math.Sqrt(Count - 1) : double.NaN)];
+    /// <summary>Whether the log was without an end (<see cref="ClickWorld.Endless"/>): its rows enumerate, and nothing is uncertain.</summary>
+    public bool Endless { get; init; }
+
+    /// <summary>s/√n with the sample's s² = Deviation²·n/(n − 1), so Deviation/√(n − 1); NaN from a single impression, which tells nothing of its spread; 0 from a log without an end.</summary>
+    public double[] StandardError => [.. Deviation.Select(d => Endless ? 0 : Count > 1 ? d / Math.Sqrt(Count - 1) : double.NaN)];
 
     /// <summary>The normal interval V̂ ± z·se: right for long logs and weights that are not too uneven.</summary>
     /// <param name="confidence">In (0, 1).</param>
@@ -38,6 +41,8 @@ public sealed record Estimate(string Name, double[] Value, double[] Deviation, d
     public double[] EmpiricalBernsteinBound(double range, double delta = 0.05)
     {
         RequireProbability(delta, nameof(delta));
+        if (Endless)
+            return [.. Value];
         if (!(range > 0) || Count < 2)
             throw new ArgumentException($"{nameof(range)} is {range} and the log has {Count} impressions; a bound needs a positive range and two impressions", nameof(range));
         var log = Math.Log(2 / delta);
@@ -158,6 +163,6 @@ public static class OffPolicyEvaluation
         var deviation = (log.Probability * (terms - mean).square()).sum(1).sqrt();
         var effective = weight is null ? full(log.Rewards.shape[0], (double)log.Count, dtype: ScalarType.Float64)
             : log.Count * (log.Probability * weight).sum(1).square() / (log.Probability * weight.square()).sum(1).clamp_min(1e-300);
-        return new Estimate(name, mean.ToDoubles(), deviation.ToDoubles(), effective.ToDoubles(), unseen, log.Count);
+        return new Estimate(name, mean.ToDoubles(), deviation.ToDoubles(), effective.ToDoubles(), unseen, log.Count) { Endless = log.Endless };
     }
 }

@@ -69,6 +69,8 @@ public static class OneEpoch
     public static OneEpochRun Run(OneEpochSettings settings, IReadOnlyList<long> seeds, Func<Tensor, Optimizer>? make = null,
         Func<int, double>? schedule = null, Action<int, Layout, Tensor>? beforeEpoch = null)
     {
+        if (settings.Batch < 1 || settings.Batch > settings.Impressions)
+            throw new ArgumentException($"{nameof(settings.Batch)} is {settings.Batch}, allowed are 1 to {settings.Impressions}, the impressions", nameof(settings));
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(seeds);
         var (users, items, replicas) = (settings.Users, settings.Items, seeds.Count);
@@ -126,11 +128,11 @@ public static class OneEpoch
         {
             foreach (var (r, value) in o.Loss.ToDoubles().Index())
                 seen[r] += value / batches;
-            if (o.Step % batches != 0)
+            if (step % batches != 0)
                 return;
             using var inner = NewDisposeScope();
             var rate = Scores(weights, test.User, test.Item).sigmoid();
-            var epoch = o.Step / batches;
+            var epoch = step / batches;
             run.Train.Add(epoch, seen);
             run.Test.Add(epoch, [.. Each(rate, test.Click, ClickPrediction.LogLoss)]);
             run.Auc.Add(epoch, [.. Each(rate, test.Click, ClickPrediction.Auc)]);

@@ -109,6 +109,8 @@ public static class Recommending
     public static LoopRun Loop(ClickWorld world, Tensor first, LoopArm arm, IReadOnlyList<long> seeds, int rounds = 15, int impressions = 2000, int slots = 5,
         Action<Factorization, LossFunction>? train = null)
     {
+        if (!(arm.Exploration is >= 0 and <= 1))
+            throw new ArgumentException($"{nameof(arm.Exploration)} is {arm.Exploration}, allowed is a number in [0, 1]", nameof(arm));
         using var scope = NewDisposeScope();
         using var visits = new ReplicaRandom(seeds.Select(s => s + 1000).ToArray());
         using var start = new ReplicaRandom(seeds);

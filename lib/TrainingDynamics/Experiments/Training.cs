@@ -43,6 +43,8 @@ public static class Training
         ArgumentOutOfRangeException.ThrowIfNegative(steps);
         if (!ReferenceEquals(optimizer.Weights, task.Weights))
             throw new ArgumentException("the optimizer changes other weights than the task's", nameof(optimizer));
+        if (steps > int.MaxValue - 1 - optimizer.Steps)
+            throw new ArgumentOutOfRangeException(nameof(steps), steps, $"the optimizer has taken {optimizer.Steps}, and steps are counted up to {int.MaxValue - 1}");
         var divergedAt = new int?[task.Weights.shape[0]];
         progress ??= new ProgressBar();
         var clock = Stopwatch.StartNew();

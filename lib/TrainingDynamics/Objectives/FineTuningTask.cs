@@ -1,3 +1,4 @@
+using TorchSharp;
 using TrainingDynamics.Measurement;
 using TrainingDynamics.Models;
 using TrainingDynamics.Runtime;
@@ -65,8 +66,18 @@ public sealed class FineTuningTask : ITask, IDisposable
         if (objective.Source.FromTarget && prompts.Target is null)
             throw new ArgumentException($"'{objective.Name}' draws from a target, and the prompts have none", nameof(prompts));
         if (prompts.Target is { } target)
+        {
+            if (!target.shape.SequenceEqual(prompts.Reward.shape) || !target.isfinite().all().item<bool>())
+                throw new ArgumentException($"'{objective.Name}': the target is [{string.Join(", ", target.shape)}] from {target.min().ToDouble()} to {target.max().ToDouble()}, "
+                    + $"wanted is a finite distribution over the answers for each row of the rewards, [{string.Join(", ", prompts.Reward.shape)}]", nameof(prompts));
             Distributions.Required(target, nameof(prompts.Target));
+        }
+        if (random.Replicas != model.Weights.shape[0])
+            throw new ArgumentException($"{nameof(random)} has {random.Replicas} replicas, the model {model.Weights.shape[0]}", nameof(random));
         _baseLog = model.Forward(model.Weights, prompts.Inputs).log_softmax(-1);                                      // (replica, prompt, answer)
+        if (!_baseLog.shape[1..].SequenceEqual(prompts.Reward.shape))
+            throw new ArgumentException($"'{objective.Name}': the model gives [replica, prompt, answer] logits of shape [{string.Join(", ", _baseLog.shape)}], "
+                + $"the rewards are [{string.Join(", ", prompts.Reward.shape)}], (prompt, answer)", nameof(prompts));
         var mass = _baseLog.exp().masked_fill(prompts.Reward <= 0, 0).sum(-1);
         if (!objective.Source.FromTarget && ((mass == 0) & correct.any(-1)).any().item<bool>())
             throw new ArgumentException($"'{objective.Name}': the base gives the correct answers of some prompt a mass of 0; it can neither draw them nor learn from them", nameof(prompts));

@@ -20,7 +20,7 @@ public static class Exponential
     public static Func<int, double> OfSgd(double rate, double decay)
     {
         var rho = 1 - Require.Product(rate, decay, nameof(decay));
-        return step => Math.Pow(rho, (-2 * (step - 1)) - 1);
+        return step => Math.Pow(rho, (-2.0 * (step - 1)) - 1);
     }
 
     /// <summary>
@@ -31,7 +31,7 @@ public static class Exponential
     public static Func<int, double> OfMomentum(double rate, double l2, double momentum)
     {
         var log = SpecialFunctions.Log1p(-Shrinkage(rate, l2, momentum));
-        return step => Math.Exp(((-2 * (step - 1)) - 1) * log);
+        return step => Math.Exp(((-2.0 * (step - 1)) - 1) * log);
     }
 
     /// <summary>α, the larger root of x² − (1 + γ − ηλ)x + γ = 0.</summary>

@@ -24,6 +24,8 @@ public sealed class Louder(ITask task, PerReplica factor, Func<int, double>? sch
     {
         var (loss, gradient) = task.Next();
         var now = schedule?.Invoke(++_steps) ?? 1;
+        if (!(now >= 0 && double.IsFinite(now)))
+            throw new ArgumentException($"{nameof(schedule)} is {now} at step {_steps}, allowed is a number in [0, ∞)", nameof(schedule));
         using var factors = PerReplica.Column([.. _factor.Select(f => f * now)], gradient.dtype);
         return (loss, gradient * factors);
     }

@@ -34,12 +34,12 @@ public static class Equilibrium
     /// <param name="momentum">α.</param>
     public static EquilibriumPoint Sgd(double rate, double decoupledDecay, double gradientSquared, double momentum = 0)
     {
-        var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        var (product, rho) = Rho(rate, decoupledDecay, nameof(decoupledDecay));
         Require.Positive(gradientSquared, nameof(gradientSquared));
         Require.Fraction(momentum, nameof(momentum));
         // The gradient is g̃/‖w‖, so U² = G/(N(1−α²)), and N = η²U²A/(1−ρ²) is an equation for N².
-        var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) * Memory(momentum, rho) / (1 - (rho * rho));
-        return new EquilibriumPoint(Math.Pow(fourth, 0.25), AngleOf((1 - (rho * rho)) / Memory(momentum, rho), rho), 4 * rate * decoupledDecay);
+        var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) * Memory(momentum, rho) / Shrink(product);
+        return new EquilibriumPoint(Math.Pow(fourth, 0.25), AngleOf(Shrink(product) / Memory(momentum, rho), product), 4 * rate * decoupledDecay);
     }
 
     /// <summary>
@@ -57,14 +57,14 @@ public static class Equilibrium
     /// <param name="momentum">α.</param>
     public static EquilibriumPoint SgdNesterov(double rate, double decoupledDecay, double gradientSquared, double momentum)
     {
-        var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        var (product, rho) = Rho(rate, decoupledDecay, nameof(decoupledDecay));
         Require.Positive(gradientSquared, nameof(gradientSquared));
         Require.Fraction(momentum, nameof(momentum));
         var (alpha, square, ahead) = (momentum, momentum * momentum, (1 + momentum) * (1 + momentum));
         var update = ahead + (square * square / (1 - square));
         var weight = (((ahead + square) * (1 + (alpha * rho))) - (2 * alpha * (1 + alpha) * (alpha + rho)))
-            / ((1 - (alpha * rho)) * (1 - square) * (1 - (rho * rho)));
-        return new EquilibriumPoint(Math.Pow(rate * rate * gradientSquared * weight, 0.25), AngleOf(update / weight, rho), 4 * rate * decoupledDecay);
+            / ((1 - (alpha * rho)) * (1 - square) * Shrink(product));
+        return new EquilibriumPoint(Math.Pow(rate * rate * gradientSquared * weight, 0.25), AngleOf(update / weight, product), 4 * rate * decoupledDecay);
     }
 
     /// <summary>
@@ -121,7 +121,7 @@ public static class Equilibrium
     {
         Require.Positive(dimension, nameof(dimension));
         Require.Fraction(beta1, nameof(beta1));
-        var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        var (product, rho) = Rho(rate, decoupledDecay, nameof(decoupledDecay));
         return Measured(rate, decoupledDecay, dimension * (1 - beta1) / (1 + beta1), Memory(beta1, rho));
     }
 
@@ -160,7 +160,7 @@ public static class Equilibrium
     /// </remarks>
     public static EquilibriumPoint Lion(double rate, double decoupledDecay, double dimension, double beta1 = 0.9, double beta2 = 0.99)
     {
-        var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        var (product, rho) = Rho(rate, decoupledDecay, nameof(decoupledDecay));
         Require.Positive(dimension, nameof(dimension));
         Require.Fraction(beta1, nameof(beta1));
         Require.Fraction(beta2, nameof(beta2));
@@ -182,14 +182,14 @@ public static class Equilibrium
     /// <param name="amplification">κ = 1 + 2Σ ρ^k·corr(u_t, u_{t+k}), in [p/(2 − p), (2 − p)/p], p = ηλ: updates that always turn round, or never.</param>
     public static EquilibriumPoint Measured(double rate, double decoupledDecay, double updateSquared, double amplification)
     {
-        var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        var (product, rho) = Rho(rate, decoupledDecay, nameof(decoupledDecay));
         Require.Positive(updateSquared, nameof(updateSquared));
         Require.Positive(amplification, nameof(amplification));
-        var most = (1 + rho) / (1 - rho);
+        var most = (2 - product) / product;
         if (amplification > most * (1 + 1e-12) || amplification < (1 - 1e-12) / most)
             throw new ArgumentException($"{nameof(amplification)} is {amplification}, allowed at this ηλ is a number in [{1 / most}, {most}]", nameof(amplification));
-        var shrink = 1 - (rho * rho);
-        return new EquilibriumPoint(Math.Sqrt(rate * rate * updateSquared * amplification / shrink), AngleOf(shrink / amplification, rho), 2 * rate * decoupledDecay);
+        var shrink = Shrink(product);
+        return new EquilibriumPoint(Math.Sqrt(rate * rate * updateSquared * amplification / shrink), AngleOf(shrink / amplification, product), 2 * rate * decoupledDecay);
     }
 
     /// <summary>
@@ -203,11 +203,11 @@ public static class Equilibrium
     /// <param name="momentum">α; the projected buffer's U² = G/(N(1−α²)) counts each step once.</param>
     public static EquilibriumPoint Sgdp(double rate, double decoupledDecay, double gradientSquared, double momentum)
     {
-        var rho = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        var (product, rho) = Rho(rate, decoupledDecay, nameof(decoupledDecay));
         Require.Positive(gradientSquared, nameof(gradientSquared));
         Require.Fraction(momentum, nameof(momentum));
-        var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) / (1 - (rho * rho));
-        return new EquilibriumPoint(Math.Pow(fourth, 0.25), AngleOf(1 - (rho * rho), rho), 4 * rate * decoupledDecay);
+        var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) / Shrink(product);
+        return new EquilibriumPoint(Math.Pow(fourth, 0.25), AngleOf(Shrink(product), product), 4 * rate * decoupledDecay);
     }
 
     /// <summary>
@@ -230,8 +230,12 @@ public static class Equilibrium
     private static double Memory(double beta, double rho) => (1 + (beta * rho)) / (1 - (beta * rho));
 
     /// <summary>The turn of w′ = ρw − ηu at constant norm, from x = η²U²/‖w‖² = 1 + ρ² − 2ρ·cos θ.</summary>
-    private static double AngleOf(double x, double rho)
-        => 2 * Math.Asin(Math.Sqrt(Math.Clamp((x - ((1 - rho) * (1 - rho))) / rho, 0, 4)) / 2);      // clamped against rounding at the ends
+    private static double AngleOf(double x, double product)
+        => 2 * Math.Asin(Math.Sqrt(Math.Clamp((x - (product * product)) / (1 - product), 0, 4)) / 2);      // clamped against rounding at the ends
 
-    private static double Rho(double rate, double decay, string name) => 1 - Require.Product(rate, decay, name);
+    /// <summary>p = ηλ and ρ = 1 − p.</summary>
+    private static (double Product, double Rho) Rho(double rate, double decay, string name) => (Require.Product(rate, decay, name), 1 - (rate * decay));
+
+    /// <summary>1 − ρ² = p(2 − p), exact for small p too.</summary>
+    private static double Shrink(double product) => product * (2 - product);
 }

@@ -34,7 +34,8 @@ public static class KlMinimal
             throw new ArgumentException($"{nameof(beta)} is {beta}, allowed is a number in (0, ∞)", nameof(beta));
         if (reward.Where(r => !double.IsFinite(r)).Cast<double?>().FirstOrDefault() is { } bad)
             throw new ArgumentException($"a reward is {bad}; rewards must be finite", nameof(reward));
-        return Logarithms.Normalized([.. basePolicy.Zip(reward, (p, r) => Math.Log(p) + (r / beta))]);
+        var top = reward.Where((_, a) => basePolicy[a] > 0).Max();                         // so that nothing overflows for small β
+        return Logarithms.Normalized([.. basePolicy.Zip(reward, (p, r) => p > 0 ? Math.Log(p) + ((r - top) / beta) : double.NegativeInfinity)]);
     }
 
     /// <summary>
@@ -66,13 +67,14 @@ public static class KlMinimal
             double Excess(double logU) => wrong.Sum(c => Math.Log(c + Math.Exp(logU))) - target;
             return target <= atStart || Excess(-80) >= 0 ? 0 : Math.Exp(Brent.FindRoot(Excess, -80, (target / wrong.Length) + 1, 1e-14, 1000));
         }
-        double Success(double below)
+        // ln J/(1 − J), which tells successes apart that differ only in their last digits before 1.
+        double LogOdds(double below)
         {
             var u = Outside(below);
-            var (inside, outside) = (right.Sum(c => 1 / Inside(c, below)), wrong.Sum(c => 1 / (c + u)));
-            return inside / (inside + outside);
+            return Math.Log(right.Sum(c => 1 / Inside(c, below))) - Math.Log(wrong.Sum(c => 1 / (c + u)));
         }
-        var below = success == start ? top : Math.Exp(Brent.FindRoot(log => Success(Math.Exp(log)) - success, -300, Math.Log(top), 1e-14, 1000));
+        var wanted = Math.Log(success / (1 - success));
+        var below = success == start ? top : Math.Exp(Brent.FindRoot(log => LogOdds(Math.Exp(log)) - wanted, -300, Math.Log(top), 1e-13, 1000));
         var u = Outside(below);
         return Logarithms.Normalized([.. basePolicy.Select((p, a) => -Math.Log(correct[a] ? Inside(1 / p, below) : (1 / p) + u))]);
     }

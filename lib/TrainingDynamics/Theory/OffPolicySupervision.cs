@@ -52,11 +52,11 @@ public static class OffPolicySupervision
         var (shown, excess) = (0, 0.0);
         foreach (var d in reward.OrderDescending().Select(Excess))
         {
-            if (!(1 + excess + d - (shown * d) > 0))
+            if (!(1 + excess - ((shown - 1) * d) > 0) || double.IsInfinity(d))
                 break;
             (shown, excess) = (shown + 1, excess + d);
         }
-        return [.. reward.Select(r => Math.Max(0, (1 + excess - ((shown - 1) * Excess(r))) / (shown + excess)))];
+        return [.. reward.Select(Excess).Select(d => double.IsInfinity(d) ? 0 : Math.Max(0, (1 + excess - ((shown - 1) * d)) / (shown + excess)))];
     }
 
     /// <summary>

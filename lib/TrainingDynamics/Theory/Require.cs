@@ -23,7 +23,7 @@ internal static class Require
     public static double Product(double rate, double decay, string name, double below = 1)
     {
         var product = Positive(rate, nameof(rate)) * Positive(decay, name);
-        return product < below ? product
+        return product > 0 && product < below ? product
             : throw new ArgumentException($"{name} is {decay}, η·{name} {product}; allowed is η·{name} in (0, {below:G6})", name);
     }
 }

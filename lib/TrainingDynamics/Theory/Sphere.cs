@@ -25,6 +25,11 @@ public static class Sphere
     /// </remarks>
     /// <param name="rate">η &gt; 0.</param>
     /// <param name="momentum">β in [0, 1).</param>
+    /// <exception cref="ArgumentException">A number is out of its range, or the first order is past −1, which no cosine is.</exception>
     public static double MomentumCosine(double rate, double momentum)
-        => -Require.Positive(rate, nameof(rate)) * Require.Fraction(momentum, nameof(momentum)) / (1 - momentum);
+    {
+        var cosine = -Require.Positive(rate, nameof(rate)) * Require.Fraction(momentum, nameof(momentum)) / (1 - momentum);
+        return cosine >= -1 ? cosine
+            : throw new ArgumentException($"{nameof(rate)} is {rate}, allowed at {nameof(momentum)} {momentum} is a number in (0, {(1 - momentum) / momentum})", nameof(rate));
+    }
 }

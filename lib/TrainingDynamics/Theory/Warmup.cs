@@ -41,7 +41,7 @@ public static class Warmup
         RequireStep(step);
         Require.Fraction(beta2, nameof(beta2));
         var power = Math.Pow(beta2, step);
-        return (2 / (1 - beta2)) - 1 - (2 * step * power / (1 - power));
+        return (2 / (1 - beta2)) - 1 - (2.0 * step * power / (1 - power));
     }
 
     /// <summary>r_t = √[(ρ_t − 4)(ρ_t − 2)ρ_∞/((ρ_∞ − 4)(ρ_∞ − 2)ρ_t)], RAdam's factor on the step; 0 while ρ_t ≤ 4, where the variance is not defined.</summary>
