@@ -45,7 +45,7 @@ public sealed class JupyterTests : HostTest
         Write("n.ipynb", "var kept = 41; display(HTML(\"<b>x</b>\")); kept", "while (true) { }", "kept + 1",
             $"#r \"{Host.Library}\"\nTrainingDynamics.Figures.Figure.Lines(\"a line\", \"x\", \"y\").Line(\"l\", [1, 2], [1, 2])",
             "TrainingDynamics.Notebook.Table.Of(new[] { new { Method = \"first\", LostAt93 = 0.5 }, new { Method = \"second\", LostAt93 = 0.25 } })",
-            "using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime;\n"
+            "using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime; using TrainingDynamics.Tasks;\n"
             + "var walk = new RandomWalk(1000, new ReplicaRandom(1, 2, 3), 1.0);\n_ = Training.Run(walk, new Sgd(walk.Weights, 0.1), 500, observe: _ => System.Threading.Thread.Sleep(10));",
             "var a = 1;\nvar b = nosuch;");
         var port = FreePort();

@@ -201,7 +201,7 @@ public sealed class ProgressTests : HostTest
     {
         Write("n.ipynb", $"""
             #r "{Host.Library}"
-            using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime;
+            using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime; using TrainingDynamics.Tasks;
             var walk = new RandomWalk(200_000, new ReplicaRandom(1, 2, 3), 1.0);
             Training.Run(walk, new Sgd(walk.Weights, 0.1), 2000, observe: _ => System.Threading.Thread.Sleep(3));
             """);
@@ -223,7 +223,7 @@ public sealed partial class LibraryTests : HostTest
         var readme = File.ReadAllText(Path.Combine(Host.Root, "README.md"));
         var example = ExamplePattern().Match(readme).Groups[1].Value;
         Assert.NotEmpty(example);
-        Write("n.ipynb", $"#r \"{Host.Library}\"\n" + "using TrainingDynamics.Data; using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime;", example);
+        Write("n.ipynb", $"#r \"{Host.Library}\"\n" + "using TrainingDynamics.Data; using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime; using TrainingDynamics.Tasks;", example);
         var (status, output, error) = await Run("n.ipynb");
         Assert.True(status == 0, output + error);
     }
