@@ -12,7 +12,25 @@ internal sealed class ClaimFormatterSource
     /// <summary>The structured output's type: a JSON array of claims.</summary>
     public const string MimeType = "application/vnd.notebook.claims+json";
 
-    public IEnumerable<object> CreateTypeFormatters() => [new Formatter("text/html", claims => claims is [var one] ? Html(one) : Html(claims)), new Formatter("text/plain", Text), new Formatter(MimeType, Json)];
+    public IEnumerable<object> CreateTypeFormatters() => [new Formatter("text/html", Shown), new Formatter("text/plain", Text), new Formatter(MimeType, Json)];
+
+    /// <summary>One claim as a line; a cell's claims as a table whose later rows are folded; a notebook's claims folded.</summary>
+    private static string Shown(IReadOnlyList<Claim> claims)
+    {
+        if (claims is [var one] and not ClaimList)
+            return Html(one);
+        if (claims is not CheckedClaims { Show: var show })
+            return Folded($"{claims.Count} claims: {Verdicts(claims)}", claims);
+        var shown = claims.Where((claim, i) => i < show || !claim.Holds).ToList();
+        var folded = claims.Except(shown).ToList();
+        return Html(shown) + (folded.Count == 0 ? "" : Folded($"and {folded.Count} more: {Verdicts(folded)}", folded));
+    }
+
+    private static string Folded(string summary, IReadOnlyList<Claim> claims)
+        => $"<details class=\"more-claims\"{(claims.All(c => c.Holds) ? "" : " open")}><summary>{summary}</summary>{Html(claims)}</details>";
+
+    private static string Verdicts(IReadOnlyList<Claim> claims)
+        => claims.Count(c => !c.Holds) is > 0 and var failing ? $"{failing} FAIL" : "all hold";
 
     internal static string Html(IReadOnlyList<Claim> claims)
     {

@@ -11,6 +11,7 @@ namespace TrainingDynamics.Claims;
 public sealed class ClaimList : IReadOnlyList<Claim>
 {
     private readonly List<Claim> _claims = [];
+    private readonly List<Claim> _unseen = [];
 
     /// <summary>measured = predicted ± <paramref name="within"/>, on the mean over the seeds.</summary>
     /// <param name="name">What is claimed.</param>
@@ -69,6 +70,18 @@ public sealed class ClaimList : IReadOnlyList<Claim>
     public Claim Published(string name, double published, IReadOnlyList<double> measured, string source, string unit = "")
         => Add(name, published, Mean(measured), measured, Relation.Beside, 0, source, unit, Kind.Published);
 
+    /// <summary>What was checked since the last call, as the table of one cell: the first rows shown, further ones folded under them.</summary>
+    /// <param name="show">How many rows are shown; what does not hold is shown in any case.</param>
+    /// <exception cref="InvalidOperationException">Nothing was checked since.</exception>
+    public CheckedClaims Checked(int show = 2)
+    {
+        if (_unseen.Count == 0)
+            throw new InvalidOperationException("nothing was checked since the last table: Checked() ends a cell that checks");
+        var table = new CheckedClaims([.. _unseen], show);
+        _unseen.Clear();
+        return table;
+    }
+
     private Claim Compare(string name, IReadOnlyList<double> first, IReadOnlyList<double> second, Relation relation, double within, string source, string unit)
     {
         if (first.Count != second.Count || first.Count < 2)
@@ -85,8 +98,11 @@ public sealed class ClaimList : IReadOnlyList<Claim>
             throw new ArgumentException($"the tolerance of '{name}' is {tolerance}, allowed is a number of at least 0", "within");
         var spread = seeds.Count > 1 ? MathNet.Numerics.Statistics.Statistics.StandardDeviation(seeds) : 0;
         var claim = new Claim(name, predicted, value, relation, tolerance, unit, source, seeds.Count, spread) { Kind = kind };
-        _claims.RemoveAll(c => c.Name == name);                                        // a cell may be run twice
-        _claims.Add(claim);
+        foreach (var list in (List<Claim>[])[_claims, _unseen])
+        {
+            list.RemoveAll(c => c.Name == name);                                       // a cell may be run twice
+            list.Add(claim);
+        }
         return claim;
     }
 

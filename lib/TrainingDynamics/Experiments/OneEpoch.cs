@@ -66,7 +66,7 @@ public static class OneEpoch
     /// <param name="make">The optimizer of the weights; Adam at the settings' rate by default.</param>
     /// <param name="schedule">What the learning rate is multiplied by at a step; 1 by default.</param>
     /// <param name="beforeEpoch">Told the epoch, from 1, before it starts, with the blocks (U, V, b_u, b_i, b_0) and the weights, which it may reset.</param>
-    public static OneEpochRun Run(OneEpochSettings settings, IReadOnlyList<long> seeds, Func<Tensor, Optimizer>? make = null,
+    public static OneEpochRun Run(OneEpochSettings settings, IReadOnlyList<int> seeds, Func<Tensor, Optimizer>? make = null,
         Func<int, double>? schedule = null, Action<int, Layout, Tensor>? beforeEpoch = null)
     {
         if (settings.Batch < 1 || settings.Batch > settings.Impressions)

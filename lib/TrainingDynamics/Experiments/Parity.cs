@@ -75,12 +75,12 @@ public sealed record ParityRun(string Method, int Base, double Rate, int Step, d
 public sealed class Parity : IDisposable
 {
     private readonly ParitySettings _settings;
-    private readonly long[] _bases;
+    private readonly int[] _bases;
     private readonly MlpShape _shape;
     private readonly Images _newTrain, _oldTrain, _newTest, _oldTest;
     private readonly Tensor _weights, _newTestInputs, _oldTestInputs, _newTestCorrect, _baseLog, _fisher;
 
-    private Parity(ParitySettings settings, Images newImages, Images oldImages, Images? newTest, Images? oldTest, IReadOnlyList<long> bases, IProgress<Progress>? progress)
+    private Parity(ParitySettings settings, Images newImages, Images oldImages, Images? newTest, Images? oldTest, IReadOnlyList<int> bases, IProgress<Progress>? progress)
     {
         (_settings, _bases) = (settings, [.. bases]);
         var (first, second) = (settings.PretrainImages, settings.FineTuneImages);
@@ -110,7 +110,7 @@ public sealed class Parity : IDisposable
     /// <param name="bases">A seed for each base.</param>
     /// <param name="settings">Sizes; the defaults fit 1,797 images.</param>
     /// <param name="progress">Told how far pretraining is.</param>
-    public static Parity OnDigits(IReadOnlyList<long> bases, ParitySettings? settings = null, IProgress<Progress>? progress = null)
+    public static Parity OnDigits(IReadOnlyList<int> bases, ParitySettings? settings = null, IProgress<Progress>? progress = null)
     {
         var split = Digits.Load();
         var all = Shuffled(split.Train.Join(split.Test), seed: 0);
@@ -121,7 +121,7 @@ public sealed class Parity : IDisposable
     /// <param name="bases">A seed for each base.</param>
     /// <param name="settings">Sizes; 500 images a task in pretraining, as in the paper.</param>
     /// <param name="progress">Told how far pretraining is.</param>
-    public static Parity OnMnist(IReadOnlyList<long> bases, ParitySettings? settings = null, IProgress<Progress>? progress = null)
+    public static Parity OnMnist(IReadOnlyList<int> bases, ParitySettings? settings = null, IProgress<Progress>? progress = null)
     {
         var (digits, clothes) = (Mnist.Digits.Load(), Mnist.Fashion.Load());
         return new Parity(settings ?? new ParitySettings { Hidden = [512, 256], FineTuneImages = 4000, TestImages = 1000, Steps = 400, Batch = 64 },

@@ -46,7 +46,7 @@ public sealed class ParitySequences : IDisposable
 
     private const int OldTasks = 4, NewTask = 4, FirstTask = 10, Equal = 15, Prompt = Length + 2;
     private readonly Tensor _bases, _oldPrompts, _oldAnswers, _newPrompts;
-    private readonly long[] _seeds;
+    private readonly int[] _seeds;
 
     /// <summary>The transformer: two layers of width 64, RMSNorm, SwiGLU, rotary positions.</summary>
     public static TransformerShape Shape { get; } = new() { Vocabulary = 16, Context = Prompt + Length, Layers = 2, Width = 64, Heads = 4, Hidden = 128, Epsilon = 1e-5 };
@@ -54,7 +54,7 @@ public sealed class ParitySequences : IDisposable
     private ParitySequences(Tensor bases, int prompts)
     {
         _bases = bases;
-        _seeds = [.. Enumerable.Range(1, (int)bases.shape[0]).Select(s => (long)s)];
+        _seeds = [.. Enumerable.Range(1, (int)bases.shape[0])];
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(0);
         var old = Enumerable.Range(0, OldTasks).Select(task => Exercise(random, task, prompts)).ToArray();
@@ -82,7 +82,7 @@ public sealed class ParitySequences : IDisposable
     /// <param name="steps">Steps of AdamW at 3e-3 with a cosine to 0, after 100 of warmup.</param>
     /// <param name="batch">Prompts a step.</param>
     /// <param name="progress">Told how far it is.</param>
-    public static byte[] Pretrain(IReadOnlyList<long> seeds, int steps = 3000, int batch = 100, IProgress<Progress>? progress = null)
+    public static byte[] Pretrain(IReadOnlyList<int> seeds, int steps = 3000, int batch = 100, IProgress<Progress>? progress = null)
     {
         using var random = new ReplicaRandom(seeds);
         using var model = new Transformer(Shape, random);

@@ -39,7 +39,7 @@ public static class Recommending
     /// <param name="rate">Adam's.</param>
     /// <param name="steps">Steps.</param>
     /// <param name="rank">Numbers in a factor.</param>
-    public static Factorization Train(ClickWorld world, IReadOnlyList<long> seeds, Func<Factorization, LossFunction> loss, double rate = 0.03, int steps = 150, int rank = Rank)
+    public static Factorization Train(ClickWorld world, IReadOnlyList<int> seeds, Func<Factorization, LossFunction> loss, double rate = 0.03, int steps = 150, int rank = Rank)
     {
         using var random = new ReplicaRandom(seeds);
         var model = new Factorization(world.Contexts, world.Items, rank, random);
@@ -70,7 +70,7 @@ public static class Recommending
     /// </summary>
     /// <param name="ratings">All of the ratings are used: take the densest part first.</param>
     /// <param name="seeds">A split and a fit each.</param>
-    public static RatedWorld FromRatings(Ratings ratings, IReadOnlyList<long> seeds)
+    public static RatedWorld FromRatings(Ratings ratings, IReadOnlyList<int> seeds)
     {
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(seeds);
@@ -106,7 +106,7 @@ public static class Recommending
     /// <param name="impressions">Impressions a round.</param>
     /// <param name="slots">How many items a greedy server shows a context.</param>
     /// <param name="train">A round's training, given the model and the loss on the log; by default a hundred steps of Adam at rate 0.03, from where it is.</param>
-    public static LoopRun Loop(ClickWorld world, Tensor first, LoopArm arm, IReadOnlyList<long> seeds, int rounds = 15, int impressions = 2000, int slots = 5,
+    public static LoopRun Loop(ClickWorld world, Tensor first, LoopArm arm, IReadOnlyList<int> seeds, int rounds = 15, int impressions = 2000, int slots = 5,
         Action<Factorization, LossFunction>? train = null)
     {
         if (!(arm.Exploration is >= 0 and <= 1))
@@ -161,7 +161,7 @@ public static class Recommending
     /// <param name="angle">θ in degrees.</param>
     /// <param name="steps">Steps on B; every tenth is looked at.</param>
     /// <returns>The values of A and B before, [seed], and the looks.</returns>
-    public static (double[] ValueA, double[] ValueB, IReadOnlyList<DriftPoint> Points) Drift(IReadOnlyList<long> seeds, IReadOnlyList<double> rates,
+    public static (double[] ValueA, double[] ValueB, IReadOnlyList<DriftPoint> Points) Drift(IReadOnlyList<int> seeds, IReadOnlyList<double> rates,
         IReadOnlyDictionary<string, Func<TableModel, ClickWorld, Tensor, LossFunction>> methods, double angle = 60, int steps = 200)
     {
         using var scope = NewDisposeScope();

@@ -39,7 +39,7 @@ public static class Settling
     /// <param name="from">The last step that does not count yet; half of all by default.</param>
     /// <param name="gradientScale">σ: the gradient is that much longer.</param>
     /// <returns>Norm and angle, [replica][0].</returns>
-    public static Turning OfRandomWalk(double start, Func<Tensor, Layout, Optimizer> make, IReadOnlyList<long> seeds, int dimension = 1000,
+    public static Turning OfRandomWalk(double start, Func<Tensor, Layout, Optimizer> make, IReadOnlyList<int> seeds, int dimension = 1000,
         int steps = 4000, int? from = null, double gradientScale = 1)
     {
         using var random = new ReplicaRandom(seeds);

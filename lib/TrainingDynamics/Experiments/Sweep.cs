@@ -8,13 +8,13 @@ namespace TrainingDynamics.Experiments;
 /// </summary>
 /// <param name="settings">What is swept.</param>
 /// <param name="seeds">The seeds of each setting.</param>
-public sealed class Sweep<T>(IReadOnlyList<T> settings, IReadOnlyList<long> seeds)
+public sealed class Sweep<T>(IReadOnlyList<T> settings, IReadOnlyList<int> seeds)
 {
     /// <summary>What is swept.</summary>
     public IReadOnlyList<T> Settings => settings;
 
     /// <summary>The seed of every replica.</summary>
-    public long[] Seeds { get; } = [.. settings.SelectMany(_ => seeds)];
+    public int[] Seeds { get; } = [.. settings.SelectMany(_ => seeds)];
 
     /// <summary>A number of each replica from its setting.</summary>
     public double[] Each(Func<T, double> of) => [.. settings.SelectMany(setting => seeds.Select(_ => of(setting)))];

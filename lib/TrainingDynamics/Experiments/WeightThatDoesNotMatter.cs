@@ -27,7 +27,7 @@ public static class WeightThatDoesNotMatter
     /// <param name="seeds">One replica each.</param>
     /// <param name="batch">Shared by all.</param>
     /// <param name="affineSteps">SGD steps at rate 0.1 before an ordinary network is measured, so that its biases are not 0.</param>
-    public static IReadOnlyList<InvarianceRow> Table(MlpShape shape, IReadOnlyList<long> seeds, Batch batch, int affineSteps)
+    public static IReadOnlyList<InvarianceRow> Table(MlpShape shape, IReadOnlyList<int> seeds, Batch batch, int affineSteps)
     {
         InvarianceRow Measure(string name, Func<ReplicaRandom, Model> build, int steps = 0)
         {
@@ -67,7 +67,7 @@ public static class WeightThatDoesNotMatter
     /// <param name="batch">Shared by all.</param>
     /// <param name="scales">What the first weights are multiplied by.</param>
     /// <param name="together">All matrices by the same factor, or each alone while the others keep size 1.</param>
-    public static double[][][] EpsilonSweep(MlpShape shape, IReadOnlyList<long> seeds, Batch batch, IReadOnlyList<double> scales, bool together)
+    public static double[][][] EpsilonSweep(MlpShape shape, IReadOnlyList<int> seeds, Batch batch, IReadOnlyList<double> scales, bool together)
     {
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(seeds);
@@ -97,7 +97,7 @@ public static class WeightThatDoesNotMatter
     /// <param name="steps">Steps.</param>
     /// <param name="progress">Told how far it is.</param>
     /// <returns>The loss at every step, one trace a factor.</returns>
-    public static IReadOnlyList<Trace> OneRunInManySizes(MlpShape shape, Images images, IReadOnlyList<long> seeds, IReadOnlyList<double> factors, IReadOnlyList<double> rates, int batch, int steps, IProgress<Progress>? progress = null)
+    public static IReadOnlyList<Trace> OneRunInManySizes(MlpShape shape, Images images, IReadOnlyList<int> seeds, IReadOnlyList<double> factors, IReadOnlyList<double> rates, int batch, int steps, IProgress<Progress>? progress = null)
     {
         if (rates.Count != factors.Count)
             throw new ArgumentException($"{factors.Count} factors need as many rates, got {rates.Count}", nameof(rates));

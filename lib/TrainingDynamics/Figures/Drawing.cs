@@ -1,3 +1,5 @@
+using System.Net;
+
 namespace TrainingDynamics.Figures;
 
 /// <summary>How a series is drawn; the same everywhere, so that a reader learns it once.</summary>
@@ -68,6 +70,38 @@ internal sealed record Panel(string Title, string XTitle, string YTitle, bool Lo
     public List<Series> Series { get; init; } = [];
 
     public bool EqualAxes { get; init; }
+
+    /// <summary>What the axes show; null leaves it to the data.</summary>
+    public Range? XRange { get; init; }
+
+    public Range? YRange { get; init; }
+}
+
+/// <summary>From where to where an axis goes.</summary>
+internal sealed record Range(double From, double To)
+{
+    /// <summary>All the values and a twentieth more at both ends; bars start at 0. Null where there is nothing to show.</summary>
+    public static Range? Of(IReadOnlyList<double> values, bool log, bool bars)
+    {
+        var shown = values.Where(v => double.IsFinite(v) && (!log || v > 0)).Select(v => log ? Math.Log10(v) : v).ToArray();
+        if (shown.Length == 0)
+            return null;
+        double from = shown.Min(), to = shown.Max();
+        var margin = to > from ? 0.05 * (to - from) : 0.5;
+        return new Range(bars && !log && from >= 0 ? 0 : from - margin, bars && !log && to <= 0 ? 0 : to + margin);
+    }
+}
+
+/// <summary>A figure of several positions: [position] its panels.</summary>
+internal sealed record Slider(string Label, IReadOnlyList<string> Positions, List<Panel>[] Panels, int Start)
+{
+    /// <summary>The slider itself: a range input, which answers to the arrow keys by itself.</summary>
+    public string Element() => $"""
+        <label class="figure-slider" style="display:block;padding:0 1em 6px">{WebUtility.HtmlEncode(Label)} = <output>{WebUtility.HtmlEncode(Positions[Start])}</output>
+        <input type="range" min="0" max="{Positions.Count - 1}" step="1" value="{Start}" aria-label="{WebUtility.HtmlEncode(Label)}"
+         aria-valuetext="{WebUtility.HtmlEncode(Positions[Start])}" style="display:block;width:100%"></label>
+
+        """;
 }
 
 /// <summary>A whole figure as data: all that crosses over to Plotly.NET.</summary>

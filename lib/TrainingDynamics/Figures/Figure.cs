@@ -18,9 +18,10 @@ public sealed class Figure : IHtml
     private static int s_scriptGiven;
     private readonly List<Panel> _panels;
     private readonly string _title;
+    private readonly Slider? _slider;
     private string _alt = "";
 
-    private Figure(string title, List<Panel> panels) => (_title, _panels) = (title, panels);
+    private Figure(string title, List<Panel> panels, Slider? slider = null) => (_title, _panels, _slider) = (title, panels, slider);
 
     private Panel Last => _panels[^1];
 
@@ -56,6 +57,40 @@ public sealed class Figure : IHtml
     /// <summary>Several figures as panels of one, in rows of up to three; each one's title stands over its panel.</summary>
     public static Figure Panels(string title, params IReadOnlyList<Figure> figures)
         => new(title, [.. figures.SelectMany(f => f._panels.Select(p => p with { Title = f._title }))]);
+
+    /// <summary>
+    /// One figure for each position of a slider, moved by hand or by the arrow keys: runs that were made, not curves in between. All
+    /// positions share their axes' ranges, so that what moves is the result. <paramref name="start"/> is the still picture.
+    /// </summary>
+    /// <param name="title">The finding, as a sentence.</param>
+    /// <param name="label">What the slider moves, with its unit: "decay λ".</param>
+    /// <param name="positions">What is written at each position, two at least.</param>
+    /// <param name="at">The figure of a position, by its number; all with the same panels.</param>
+    /// <param name="start">The position that is shown first.</param>
+    /// <exception cref="ArgumentException">There are less than two positions, the start is none of them, or their panels differ.</exception>
+    public static Figure Slider(string title, string label, IReadOnlyList<string> positions, Func<int, Figure> at, int start = 0)
+    {
+        if (positions.Count < 2)
+            throw new ArgumentException($"a slider needs two positions or more, got {positions.Count}", nameof(positions));
+        if (start < 0 || start >= positions.Count)
+            throw new ArgumentException($"start is {start}, the positions are 0 to {positions.Count - 1}", nameof(start));
+        Figure[] figures = [.. positions.Select((_, i) => at(i))];
+        if (figures.FirstOrDefault(f => f._panels.Count != figures[0]._panels.Count) is { } other)
+            throw new ArgumentException($"the figures of a slider have {figures[0]._panels.Count} and {other._panels.Count} panels", nameof(at));
+        List<Panel>[] panels = [.. figures.Select(f => f._panels.Count == 1
+            ? f._panels.Select(p => p with { Title = f._title }).ToList()
+            : f._panels)];
+        for (var i = 0; i < panels[0].Count; i++)
+        {
+            var x = Range.Of([.. panels.SelectMany(p => p[i].Series).SelectMany(s => s.X)], panels[0][i].LogX, bars: false);
+            var bars = panels[0][i].Series.Any(s => s.Mark == Mark.Bars);
+            var heights = panels.SelectMany(p => p[i].Series).SelectMany(s => s.Y.Concat(s.Low ?? []).Concat(s.High ?? []));
+            var y = Range.Of([.. heights], panels[0][i].LogY, bars);
+            foreach (var position in panels)
+                position[i] = position[i] with { XRange = x, YRange = y };
+        }
+        return new Figure(title, panels[start], new Slider(label, positions, panels, start));
+    }
 
     /// <summary>A measured curve: the mean over its replicas, and a band from the least to the greatest. Diverged replicas are left out, and the name says so.</summary>
     public Figure Measured(Trace trace)
@@ -142,7 +177,9 @@ public sealed class Figure : IHtml
     public string ToCsv()
     {
         var csv = new StringBuilder("panel,series,x,y,low,high\n");
-        foreach (var panel in _panels)
+        string At(int i) => $"{_slider.Label} = {_slider.Positions[i]}: ";
+        var all = _slider is null ? _panels : [.. _slider.Panels.SelectMany((p, i) => p.Select(panel => panel with { Title = At(i) + panel.Title }))];
+        foreach (var panel in all)
         {
             foreach (var s in panel.Series)
             {
@@ -178,21 +215,34 @@ public sealed class Figure : IHtml
     public string ToElement()
     {
         var alt = _alt == "" ? _title : _alt;
-        var json = PlotlyContext.Render(new Drawing(_title, alt, _panels)).Replace("</", "<\\/", StringComparison.Ordinal);
+        string Json(List<Panel> panels) => PlotlyContext.Render(new Drawing(_title, alt, panels)).Replace("</", "<\\/", StringComparison.Ordinal);
+        var json = _slider is null ? Json(_panels) : $"[{string.Join(",", _slider.Panels.Select(Json))}]";
         var id = "figure-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(json)))[..12];
         return $$"""
             <figure class="training-dynamics-figure" style="margin:1em 0;background:#fff;color:#111;padding:4px">
             <div class="{{id}}" role="img" aria-label="{{WebUtility.HtmlEncode(alt)}}" style="width:100%"></div>
-            <figcaption style="font-size:90%;padding:0 1em">{{WebUtility.HtmlEncode(alt)}}</figcaption>
+            {{_slider?.Element()}}<figcaption style="font-size:90%;padding:0 1em">{{WebUtility.HtmlEncode(alt)}}</figcaption>
             <details style="font-size:85%;padding:0 1em"><summary>The numbers (CSV)</summary><pre style="max-height:16em;overflow:auto;user-select:all">{{WebUtility.HtmlEncode(ToCsv())}}</pre></details>
             <script>(function () {
-              var figure = {{json}};
+              var figures = [].concat({{json}}), start = {{_slider?.Start ?? 0}};
+              var names = {{System.Text.Json.JsonSerializer.Serialize(_slider?.Positions ?? [])}};
               var wait = 0;
+              function slide(box) {
+                var range = box.parentElement.querySelector('input[type=range]');
+                if (!range) return;
+                range.addEventListener('input', function () {
+                  var figure = figures[Number(range.value)], name = names[Number(range.value)];
+                  range.setAttribute('aria-valuetext', name);
+                  range.parentElement.querySelector('output').textContent = name;
+                  window.Plotly.react(box, figure.data, figure.layout);
+                });
+              }
               (function draw() {
                 document.querySelectorAll('.{{id}}:not([data-drawn])').forEach(function (box) {
                   if (window.Plotly) {
                     box.setAttribute('data-drawn', '');
-                    window.Plotly.newPlot(box, figure.data, figure.layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] });
+                    window.Plotly.newPlot(box, figures[start].data, figures[start].layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] });
+                    slide(box);
                   } else if (wait++ < 300) {
                     setTimeout(draw, 50);
                   } else {

@@ -60,6 +60,11 @@ internal static class PlotlyRenderer
                 (y["scaleanchor"], y["constrain"], x["constrain"]) = ("x" + suffix, "domain", "domain");
             if (panel.Series.Any(s => s.Mark == Mark.HeatMap))
                 y["autorange"] = "reversed";
+            foreach (var (axis, range) in new[] { (x, panel.XRange), (y, panel.YRange) })
+            {
+                if (range is not null)
+                    axis["range"] = new[] { range.From, range.To };
+            }
             layout.SetProperty("xaxis" + suffix, x);
             layout.SetProperty("yaxis" + suffix, y);
             if (panel.Title != "")

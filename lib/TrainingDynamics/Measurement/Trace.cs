@@ -52,6 +52,24 @@ public sealed class Trace(string name, int replicas)
     /// <exception cref="InvalidOperationException">Nothing was measured yet.</exception>
     public double[] Last() => _x.Count > 0 ? [.. _values.Select(v => v[^1])] : throw new InvalidOperationException($"the trace '{Name}' has no point yet");
 
+    /// <summary>The value of each replica at one place.</summary>
+    /// <exception cref="ArgumentException">Nothing was measured at <paramref name="x"/>.</exception>
+    public double[] At(double x)
+        => _x.IndexOf(x) is >= 0 and var i ? [.. _values.Select(v => v[i])]
+            : throw new ArgumentException($"'{Name}' has no point at x = {x}: {Points()}", nameof(x));
+
+    /// <summary>The mean of each replica over the points with <paramref name="after"/> &lt; x ≤ <paramref name="until"/>.</summary>
+    /// <exception cref="ArgumentException">There is no such point.</exception>
+    public double[] Mean(double after, double until = double.PositiveInfinity)
+    {
+        int[] there = [.. Enumerable.Range(0, _x.Count).Where(i => _x[i] > after && _x[i] <= until)];
+        return there.Length > 0
+            ? [.. _values.Select(v => there.Average(i => v[i]))]
+            : throw new ArgumentException($"'{Name}' has no point after {after} and until {until}: {Points()}", nameof(after));
+    }
+
+    private string Points() => _x.Count == 0 ? "it has none" : $"it has {_x.Count}, from {_x[0]} to {_x[^1]}";
+
     /// <summary>The greatest |a − b| along two runs, for each replica; infinite where either is not finite.</summary>
     /// <exception cref="ArgumentException">The traces differ in replicas or points.</exception>
     public static double[] GreatestDifference(Trace a, Trace b)

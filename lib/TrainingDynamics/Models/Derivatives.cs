@@ -67,7 +67,7 @@ public static class Derivatives
     /// <param name="steps">The size of the Krylov space; 20 gives ten digits of a separated eigenvalue.</param>
     /// <param name="seed">Seed of the first vector, the same for every replica.</param>
     /// <exception cref="ArgumentException">The weights are not float64: the orthogonality would be lost.</exception>
-    public static double[] TopHessianEigenvalue(LossFunction loss, Tensor weights, int steps = 20, long seed = 1)
+    public static double[] TopHessianEigenvalue(LossFunction loss, Tensor weights, int steps = 20, int seed = 1)
     {
         if (weights.dtype != ScalarType.Float64)
             throw new ArgumentException($"the weights are {weights.dtype}; a Hessian's eigenvalue needs Float64", nameof(weights));

@@ -17,7 +17,7 @@ public sealed class ReplicaRandom : IDisposable
     /// <summary>One generator for each distinct seed.</summary>
     /// <param name="seeds">The seed of each replica.</param>
     /// <exception cref="ArgumentException"><paramref name="seeds"/> is empty.</exception>
-    public ReplicaRandom(params IReadOnlyList<long> seeds)
+    public ReplicaRandom(params IReadOnlyList<int> seeds)
     {
         if (seeds.Count == 0)
             throw new ArgumentException("at least one replica's seed is needed, got none", nameof(seeds));
@@ -29,7 +29,7 @@ public sealed class ReplicaRandom : IDisposable
     }
 
     /// <summary>The seed of each replica.</summary>
-    public IReadOnlyList<long> Seeds { get; }
+    public IReadOnlyList<int> Seeds { get; }
 
     /// <summary>How many replicas there are.</summary>
     public int Replicas => Seeds.Count;
