@@ -40,7 +40,8 @@ foreach (var (split, perClass) in new[] { ("train", 1000), ("t10k", 200) })
     var images = Read(Path.Combine(args[2], $"{split}-images-idx3-ubyte.gz"))[16..].Chunk(784).ToArray();
     var labels = Read(Path.Combine(args[2], $"{split}-labels-idx1-ubyte.gz"))[8..];
     var taken = new int[10];
-    Write("fashion-mnist", split, images.Zip(labels).Where(p => taken[p.Second]++ < perClass).Select(p => (p.First, p.Second)).ToArray(), 28);
+    Write("fashion-mnist", split, images.Zip(labels).Where(p => taken[p.Second]++ < perClass).Select(p => (p.First, p.Second)).ToArray(),
+        28);
 }
 
 foreach (var folder in new[] { "digits", "mnist", "fashion-mnist" })
@@ -59,7 +60,8 @@ static byte[] Read(string path)
 
 void Write(string folder, string split, (byte[] Image, byte Label)[] items, int side)
 {
-    Console.WriteLine($"{folder}/{split}: {items.Length} images, per class {string.Join(' ', items.CountBy(i => i.Label).OrderBy(c => c.Key).Select(c => c.Value))}");
+    Console.WriteLine($"{folder}/{split}: {items.Length} images, per class "
+        + $"{string.Join(' ', items.CountBy(i => i.Label).OrderBy(c => c.Key).Select(c => c.Value))}");
     Idx(Path.Combine(data, folder, $"{split}-images-idx3-ubyte.gz"), [items.Length, side, side], items.SelectMany(i => i.Image));
     Idx(Path.Combine(data, folder, $"{split}-labels-idx1-ubyte.gz"), [items.Length], items.Select(i => i.Label));
 }

@@ -22,28 +22,36 @@ var stream = File.ReadAllBytes(Path.Combine(args[0], "Rdata.rdb")).AsMemory(plac
 using var zlib = new ZLibStream(new MemoryStream(stream.ToArray()), CompressionMode.Decompress);
 var frame = (RList)new RReader(zlib).Read()!;
 
-string Number(object column, int row) => column switch { int[] i => i[row].ToString(CultureInfo.InvariantCulture), double[] d => d[row].ToString(CultureInfo.InvariantCulture), _ => throw new InvalidDataException(column.GetType().Name) };
-string Words(object column, int row) => column switch { string[] s => s[row], RFactor f => f.Levels[f.Codes[row] - 1], _ => Number(column, row) };
+string Number(object column, int row) => column switch { int[] i => i[row].ToString(CultureInfo.InvariantCulture),
+    double[] d => d[row].ToString(CultureInfo.InvariantCulture), _ => throw new InvalidDataException(column.GetType().Name) };
+string Words(object column, int row) => column switch { string[] s => s[row],
+    RFactor f => f.Levels[f.Codes[row] - 1], _ => Number(column, row) };
 string Quoted(string text) => text.AsSpan().IndexOfAny(",\"") < 0 ? text : $"\"{text.Replace("\"", "\"\"")}\"";
 Directory.CreateDirectory(args[1]);
 var (users, movies, ratings, times) = (frame["userId"]!, frame["movieId"]!, frame["rating"]!, frame["timestamp"]!);
-var rows = Enumerable.Range(0, ((Array)ratings).Length).OrderBy(r => int.Parse(Number(users, r))).ThenBy(r => int.Parse(Number(movies, r))).ToList();
+var rows = Enumerable.Range(0, ((Array)ratings).Length).OrderBy(r => int.Parse(Number(users, r)))
+    .ThenBy(r => int.Parse(Number(movies, r))).ToList();
 void Write(string name, IEnumerable<string> lines)
 {
     var draft = Path.Combine(args[1], name + ".part");
     File.WriteAllText(draft, string.Join('\n', lines) + "\n");
     File.Move(draft, Path.Combine(args[1], name), overwrite: true);
 }
-Write("ratings.csv", rows.Select(r => $"{Number(users, r)},{Number(movies, r)},{Number(ratings, r)},{Number(times, r)}").Prepend("userId,movieId,rating,timestamp"));
-Write("movies.csv", rows.DistinctBy(r => Number(movies, r)).OrderBy(r => int.Parse(Number(movies, r))).Select(r => $"{Number(movies, r)},{Quoted(Words(frame["title"]!, r))},{Quoted(Words(frame["genres"]!, r))}").Prepend("movieId,title,genres"));
-Console.WriteLine($"{rows.Count} ratings of {rows.Select(r => Number(users, r)).Distinct().Count()} users and {rows.Select(r => Number(movies, r)).Distinct().Count()} movies in {args[1]}");
+Write("ratings.csv", rows.Select(r => $"{Number(users, r)},{Number(movies, r)},{Number(ratings, r)},{Number(times, r)}")
+    .Prepend("userId,movieId,rating,timestamp"));
+Write("movies.csv", rows.DistinctBy(r => Number(movies, r)).OrderBy(r => int.Parse(Number(movies, r)))
+    .Select(r => $"{Number(movies, r)},{Quoted(Words(frame["title"]!, r))},{Quoted(Words(frame["genres"]!, r))}")
+    .Prepend("movieId,title,genres"));
+Console.WriteLine($"{rows.Count} ratings of {rows.Select(r => Number(users, r)).Distinct().Count()} users and "
+    + $"{rows.Select(r => Number(movies, r)).Distinct().Count()} movies in {args[1]}");
 return 0;
 
 internal sealed record RFactor(int[] Codes, string[] Levels);
 
 internal sealed record RList(object?[] Values, string[] Names)
 {
-    public object? this[string name] => Array.IndexOf(Names, name) is >= 0 and var i ? Values[i] : throw new InvalidDataException($"no '{name}' in {string.Join(", ", Names)}");
+    public object? this[string name] => Array.IndexOf(Names, name) is >= 0 and var i
+        ? Values[i] : throw new InvalidDataException($"no '{name}' in {string.Join(", ", Names)}");
 }
 
 /// <summary>As much of R's serialization format (R Internals, section 1.8; XDR) as data frames need.</summary>
@@ -93,7 +101,8 @@ internal sealed class RReader
             case 9:
                 var length = Int();
                 return length < 0 ? "" : Encoding.UTF8.GetString(Bytes(length));
-            case 238:                                                                  // a compact sequence: its class, its state, its attributes
+            // a compact sequence: its class, its state, its attributes
+            case 238:
                 Read();
                 var state = Read();
                 Read();
@@ -112,7 +121,8 @@ internal sealed class RReader
         var attributes = (RList)Read()!;
         if (attributes.Names.Contains("levels"))
             return new RFactor((int[])value!, (string[])attributes["levels"]!);
-        return value is object?[] list && type == 19 && attributes.Names.Contains("names") ? new RList(list, (string[])attributes["names"]!) : value;
+        return value is object?[] list && type == 19 && attributes.Names.Contains("names")
+            ? new RList(list, (string[])attributes["names"]!) : value;
     }
 
     private T[] Many<T>(Func<T> read)

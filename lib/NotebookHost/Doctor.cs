@@ -24,9 +24,14 @@ internal static partial class Doctor
             Console.WriteLine($"{(ok ? "ok  " : "FAIL")}  {name}: {message.ReplaceLineEndings(" ")}");
         }
         var (sdkOk, sdk) = await Run(DotNet.Command, "--version");
-        Say("SDK", sdkOk && Version.TryParse(sdk.Split('-')[0], out var v) && v.Major >= 10, sdkOk ? $".NET SDK {sdk}{(sdk.StartsWith("10.", StringComparison.Ordinal) ? "" : "; the collection is built with .NET SDK 10 or newer")}" : "the dotnet command does not run: install the .NET 10 SDK");
+        Say("SDK", sdkOk && Version.TryParse(sdk.Split('-')[0], out var v) && v.Major >= 10,
+            !sdkOk ? "the dotnet command does not run: install the .NET 10 SDK"
+                : sdk.StartsWith("10.", StringComparison.Ordinal) ? $".NET SDK {sdk}"
+                : $".NET SDK {sdk}; the collection is built with .NET SDK 10 or newer");
         Say("runtime", true, RuntimeInformation.FrameworkDescription);
-        Say("system", RuntimeInformation.OSArchitecture is Architecture.X64 or Architecture.Arm64, $"{RuntimeInformation.OSDescription}, {RuntimeInformation.RuntimeIdentifier}, {Environment.ProcessorCount} cores, {GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1e9:0.0} GB of memory");
+        Say("system", RuntimeInformation.OSArchitecture is Architecture.X64 or Architecture.Arm64, $"{RuntimeInformation.OSDescription}, "
+            + $"{RuntimeInformation.RuntimeIdentifier}, {Environment.ProcessorCount} cores, "
+            + $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 1e9:0.0} GB of memory");
         Say("engine", true, $".NET Interactive {Engine.Session.Version}");
         var libraries = Referenced(notebooks).ToList();
         if (libraries.Count == 0)
@@ -39,7 +44,9 @@ internal static partial class Doctor
         }
         Say("cultures", true, DotNet.Cultures ? "cells have the reader's" : DotNet.NoCultures);
         var built = Path.Combine(Directory.GetCurrentDirectory(), "artifacts");
-        Say("disk", true, $"{(Directory.Exists(built) ? Directory.EnumerateFiles(built, "*", SearchOption.AllDirectories).Sum(f => new FileInfo(f).Length) / 1e6 : 0):0} MB built in artifacts, {new DriveInfo(Directory.GetCurrentDirectory()).AvailableFreeSpace / 1e9:0} GB free");
+        var files = Directory.Exists(built) ? Directory.EnumerateFiles(built, "*", SearchOption.AllDirectories) : [];
+        var free = new DriveInfo(Directory.GetCurrentDirectory()).AvailableFreeSpace;
+        Say("disk", true, $"{files.Sum(f => new FileInfo(f).Length) / 1e6:0} MB built in artifacts, {free / 1e9:0} GB free");
         Console.WriteLine(failed == 0 ? "all is well" : $"{failed} check(s) failed");
         return failed == 0 ? Runner.Passed : Runner.Failed;
     }
@@ -81,7 +88,9 @@ internal static partial class Doctor
     {
         try
         {
-            using var process = Process.Start(new ProcessStartInfo(command, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            using var process = Process.Start(new ProcessStartInfo(command,
+                arguments)
+            { RedirectStandardOutput = true, RedirectStandardError = true })!;
             var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
             await process.WaitForExitAsync();
             return (process.ExitCode == 0, process.ExitCode == 0 ? (await output).Trim() : (await output + await error).Trim());

@@ -83,10 +83,12 @@ internal static class Files
         }
     }
 
-    private static string Target(string path) => (File.Exists(path) ? new FileInfo(path).ResolveLinkTarget(returnFinalTarget: true)?.FullName : null) ?? Path.GetFullPath(path);
+    private static string Target(string path) => (File.Exists(path)
+        ? new FileInfo(path).ResolveLinkTarget(returnFinalTarget: true)?.FullName : null) ?? Path.GetFullPath(path);
 }
 
-/// <summary>The console of a program that may outlive it: where nobody can be written to any more, nothing is written, and work goes on.</summary>
+/// <summary>The console of a program that may outlive it: where nobody can be written to any more, nothing is written, and work goes
+/// on.</summary>
 internal sealed class PatientWriter(TextWriter inner) : TextWriter
 {
     public override Encoding Encoding => inner.Encoding;

@@ -16,7 +16,8 @@ public sealed class OtherLanguageException(string message) : NotebookFileExcepti
 /// <param name="Language">The language it is marked with, if any.</param>
 /// <param name="MayFail">Whether it is tagged raises-exception: an error in it is meant.</param>
 /// <param name="Outputs">What the file has of its outputs.</param>
-internal sealed record NotebookCell(string Id, bool IsCode, string Source, string? Language, bool MayFail, IReadOnlyList<JsonObject> Outputs);
+internal sealed record NotebookCell(string Id, bool IsCode, string Source,
+    string? Language, bool MayFail, IReadOnlyList<JsonObject> Outputs);
 
 /// <summary>A C# notebook in nbformat 4: read, checked, and written back with outputs.</summary>
 internal sealed class NotebookFile
@@ -60,7 +61,9 @@ internal sealed class NotebookFile
         JsonObject root;
         try
         {
-            root = JsonNode.Parse(Files.ReadText(path), documentOptions: new JsonDocumentOptions { MaxDepth = 1000 }) as JsonObject ?? throw new NotebookFileException($"{path} is no notebook: the JSON in it is no object");
+            root = JsonNode.Parse(Files.ReadText(path),
+                documentOptions: new JsonDocumentOptions { MaxDepth = 1000 }) as JsonObject ?? throw new NotebookFileException(
+                $"{path} is no notebook: the JSON in it is no object");
         }
         catch (FileNotFoundException)
         {
@@ -68,18 +71,21 @@ internal sealed class NotebookFile
         }
         catch (JsonException e)
         {
-            throw new NotebookFileException($"{path} is no notebook: its JSON is truncated or damaged (line {e.LineNumber + 1}: {e.Message.Split(" Path:")[0]})", e);
+            throw new NotebookFileException(
+                $"{path} is no notebook: its JSON is truncated or damaged (line {e.LineNumber + 1}: {e.Message.Split(" Path:")[0]})", e);
         }
         if ((root["nbformat"] as JsonValue)?.TryGetValue<int>(out var format) != true)
             throw new NotebookFileException($"{path} is no notebook: it has no nbformat number");
         format = root["nbformat"]!.GetValue<int>();
         if (format != 4)
-            throw new NotebookFileException($"{path} is in nbformat {format}; this host runs nbformat 4 (jupyter nbconvert --to notebook --nbformat 4 converts it)");
+            throw new NotebookFileException(
+                $"{path} is in nbformat {format}; this host runs nbformat 4 (jupyter nbconvert --to notebook --nbformat 4 converts it)");
         var metadata = root["metadata"];
         var kernel = metadata?["kernelspec"];
         var language = (string?)kernel?["language"] ?? (string?)metadata?["language_info"]?["name"] ?? "C#";
         if (!new[] { "C#", "csharp", "polyglot-notebook" }.Contains(language, StringComparer.OrdinalIgnoreCase))
-            throw new OtherLanguageException($"{path} is a notebook in {language} (kernel '{(string?)kernel?["name"]}'); this host runs C#");
+            throw new OtherLanguageException(
+                $"{path} is a notebook in {language} (kernel '{(string?)kernel?["name"]}'); this host runs C#");
         root.ToJsonString(Indented);                                                           // what could not be written again is no text
         if (root["cells"] is not JsonArray cells)
             throw new NotebookFileException($"{path} is no notebook: it has no list of cells");
@@ -89,10 +95,13 @@ internal sealed class NotebookFile
         var ids = new HashSet<string>();
         return new NotebookFile(path, root, [.. cells.Select((cell, i) => new NotebookCell(
             Unused(ids, String(cell!["id"], i, "id") ?? $"cell-{i + 1}"),
-            String(cell["cell_type"], i, "cell_type") is "code" or "markdown" or "raw" ? (string?)cell["cell_type"] == "code" : throw Odd(cell["cell_type"], i, "cell_type"),
-            cell["source"] is JsonArray lines ? string.Concat(lines.Select(line => String(line, i, "source"))) : String(cell["source"], i, "source") ?? throw Odd(null, i, "source"),
+            String(cell["cell_type"], i, "cell_type") is "code" or "markdown" or "raw"
+                ? (string?)cell["cell_type"] == "code" : throw Odd(cell["cell_type"], i, "cell_type"),
+            cell["source"] is JsonArray lines ? string.Concat(lines.Select(line => String(line, i, "source")))
+                : String(cell["source"], i, "source") ?? throw Odd(null, i, "source"),
             Language(cell["metadata"] as JsonObject, i) ?? usual,
-            ((cell["metadata"] as JsonObject)?["tags"] as JsonArray ?? []).Any(tag => tag is JsonValue v && v.TryGetValue<string>(out var text) && text == "raises-exception"),
+            ((cell["metadata"] as JsonObject)?["tags"] as JsonArray ?? [])
+                .Any(tag => tag is JsonValue v && v.TryGetValue<string>(out var text) && text == "raises-exception"),
             [.. (cell["outputs"] as JsonArray ?? []).OfType<JsonObject>()]))]);
     }
 
@@ -108,7 +117,8 @@ internal sealed class NotebookFile
     private static string? String(JsonNode? node, int cell, string what)
         => node is null ? null : node is JsonValue value && value.TryGetValue<string>(out var text) ? text : throw Odd(node, cell, what);
 
-    private static InvalidOperationException Odd(JsonNode? node, int cell, string what) => new($"cell {cell + 1} has {what} {node?.ToJsonString() ?? "null"}");
+    private static InvalidOperationException Odd(JsonNode? node,
+        int cell, string what) => new($"cell {cell + 1} has {what} {node?.ToJsonString() ?? "null"}");
 
     /// <summary>The id, or with a suffix where it is taken: nbformat before 4.5 has no ids, and they may repeat by mistake.</summary>
     private static string Unused(HashSet<string> taken, string id)
@@ -128,7 +138,8 @@ internal sealed class NotebookFile
     };
 
     /// <summary>The title: the first heading, or the file's name.</summary>
-    public string Title => Cells.Where(c => !c.IsCode).SelectMany(c => c.Source.Split('\n')).FirstOrDefault(l => l.StartsWith("# ", StringComparison.Ordinal))?[2..].Trim()
+    public string Title => Cells.Where(c => !c.IsCode).SelectMany(c => c.Source.Split('\n'))
+        .FirstOrDefault(l => l.StartsWith("# ", StringComparison.Ordinal))?[2..].Trim()
         ?? System.IO.Path.GetFileNameWithoutExtension(Path);
 
     /// <summary>The stamp that saved outputs carry; null if there is none.</summary>
@@ -138,7 +149,8 @@ internal sealed class NotebookFile
     /// <param name="runs">What each cell gave; none for a cell without.</param>
     /// <param name="change">What becomes of a copy of each output; it is told the output itself.</param>
     /// <param name="finish">Last changes to the file.</param>
-    public string WithOutputs(IReadOnlyDictionary<string, CellRun> runs, Func<JsonObject, JsonObject>? change = null, Action<JsonObject>? finish = null)
+    public string WithOutputs(IReadOnlyDictionary<string, CellRun> runs,
+        Func<JsonObject, JsonObject>? change = null, Action<JsonObject>? finish = null)
     {
         var root = (JsonObject)_root.DeepClone();
         root["nbformat_minor"] = 5;

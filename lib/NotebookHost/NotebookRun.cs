@@ -60,9 +60,11 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
     public IEnumerable<JsonObject> Claims => Claimed.OfType<JsonArray>().SelectMany(list => list).OfType<JsonObject>()
         .Where(IsClaim).Reverse().DistinctBy(c => (string?)c["name"]).Reverse();
 
-    private IEnumerable<JsonNode> Claimed => Cells.Values.SelectMany(c => c.Outputs).Select(o => o["data"]?["application/vnd.notebook.claims+json"]).OfType<JsonNode>();
+    private IEnumerable<JsonNode> Claimed => Cells.Values.SelectMany(c => c.Outputs)
+        .Select(o => o["data"]?["application/vnd.notebook.claims+json"]).OfType<JsonNode>();
 
-    private static bool IsClaim(JsonNode? claim) => claim is JsonObject && claim["name"] is JsonValue name && name.TryGetValue<string>(out _);
+    private static bool IsClaim(JsonNode? claim) => claim is JsonObject
+        && claim["name"] is JsonValue name && name.TryGetValue<string>(out _);
 
     /// <summary>Whether a claim says that it holds.</summary>
     public static bool Holds(JsonObject claim) => claim["holds"] is JsonValue value && value.TryGetValue<bool>(out var holds) && holds;
@@ -111,7 +113,8 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
                 continue;
             if (Files.Json(line[(at + _mark.Length)..]) is not JsonObject message)
             {
-                _garbled = true;                                                       // half-written by a child that was killed, or beyond us
+                // half-written by a child that was killed, or beyond us
+                _garbled = true;
                 continue;
             }
             switch ((string?)message["event"])
@@ -127,7 +130,8 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
                     // How far a cell is concerns who waits for it; no file keeps it.
                     if (output["data"]?["application/vnd.notebook.progress+json"] is JsonObject progress)
                     {
-                        if (progress["fraction"] is JsonValue f && f.TryGetValue<double>(out var fraction) && progress["text"] is JsonValue t && t.TryGetValue<string>(out var text))
+                        if (progress["fraction"] is JsonValue f && f.TryGetValue<double>(out var fraction)
+                            && progress["text"] is JsonValue t && t.TryGetValue<string>(out var text))
                             Progress = (fraction, text);
                         break;
                     }
@@ -148,7 +152,8 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
         watch.Change(Timeout.Infinite, Timeout.Infinite);
         if (!child.WaitForExit(done || _current?.Status == "failed" ? Grace : Timeout.InfiniteTimeSpan))
             Kill(child);
-        await child.WaitForExitAsync(CancellationToken.None).WaitAsync(Grace, CancellationToken.None).ContinueWith(_ => { }, CancellationToken.None);
+        await child.WaitForExitAsync(CancellationToken.None).WaitAsync(Grace, CancellationToken.None)
+            .ContinueWith(_ => { }, CancellationToken.None);
         await Task.WhenAny(errors, Task.Delay(Grace, CancellationToken.None));
         _clock.Stop();
         Judge(done, timedOut, cancellation.IsCancellationRequested, cellTimeout, child.HasExited ? child.ExitCode : -1, [.. complaints]);
@@ -159,7 +164,8 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
     public void Break(Exception e)
     {
         _clock.Stop();
-        (Status, Problem) = e is NotebookFileException ? ("failed", e.Message) : ("crashed", $"the host failed: {e.GetType().Name}: {e.Message}");
+        (Status, Problem) = e is NotebookFileException ? ("failed", e.Message)
+            : ("crashed", $"the host failed: {e.GetType().Name}: {e.Message}");
     }
 
     private Process Start(int threads, bool plain)
@@ -167,7 +173,8 @@ internal sealed class NotebookRun(NotebookFile notebook, string name)
         var start = DotNet.Start(forCells: true, "worker", Notebook.Path, _mark);
         start.StandardOutputEncoding = Encoding.UTF8;
         foreach (var variable in new[] { "OMP_NUM_THREADS", "MKL_NUM_THREADS" })
-            start.Environment.TryAdd(variable, threads.ToString(System.Globalization.CultureInfo.InvariantCulture));     // the user's own setting stays
+            // the user's own setting stays
+            start.Environment.TryAdd(variable, threads.ToString(System.Globalization.CultureInfo.InvariantCulture));
         start.Environment.TryAdd(DotNet.CollectionVariable, DotNet.CollectionBudget);
         if (plain)
             start.Environment["LC_ALL"] = "C.UTF-8";

@@ -28,9 +28,11 @@ internal static partial class Pictures
     /// <summary>The browser that draws: $CHROME, or one of the usual ones.</summary>
     /// <exception cref="NotebookFileException">There is none; says what to install.</exception>
     public static string Browser() => (Environment.GetEnvironmentVariable("CHROME") is { Length: > 0 } named ? [named] : Browsers)
-        .SelectMany(b => Path.IsPathRooted(b) ? [b] : (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Select(folder => Path.Combine(folder, b)))
+        .SelectMany(b => Path.IsPathRooted(b) ? [b] : (Environment.GetEnvironmentVariable("PATH") ?? "")
+            .Split(Path.PathSeparator).Select(folder => Path.Combine(folder, b)))
         .FirstOrDefault(File.Exists)
-        ?? throw new NotebookFileException("pictures are drawn by Chromium or Chrome, and none was found: install one (Debian: apt-get install chromium), or name it in the environment variable CHROME");
+        ?? throw new NotebookFileException("pictures are drawn by Chromium or Chrome, and none was found: install one (Debian: apt-get "
+            + "install chromium), or name it in the environment variable CHROME");
 
     /// <summary>Draws each HTML fragment that holds a plotly.js figure, as a picture; null for one that drew nothing.</summary>
     /// <param name="fragments">In the order of the notebook: plotly.js comes with the first.</param>
@@ -51,12 +53,14 @@ internal static partial class Pictures
                   var encode = HTMLCanvasElement.prototype.toDataURL;
                   HTMLCanvasElement.prototype.toDataURL = function (type) { return encode.call(this, type, 0.7); };
                   var shots = Array.from(document.querySelectorAll('.shot')), drawn = [];
-                  for (var wait = 0; wait < 400 && shots.some(s => s.querySelector('[data-drawn]') === null && s.querySelector('script')); wait++) await new Promise(r => setTimeout(r, 50));
+                  var waits = s => s.querySelector('[data-drawn]') === null && s.querySelector('script');
+                  for (var wait = 0; wait < 400 && shots.some(waits); wait++) await new Promise(r => setTimeout(r, 50));
                   for (var shot of shots) {
                     var plot = shot.querySelector('.js-plotly-plot');
                     if (!plot) { drawn.push(null); continue; }
                     var size = { width: {{Width}}, height: plot.layout.height || 450, imageDataOnly: true };
-                    drawn.push({ png: await Plotly.toImage(plot, Object.assign({ format: 'png' }, size)), jpeg: await Plotly.toImage(plot, Object.assign({ format: 'jpeg' }, size)) });
+                    drawn.push({ png: await Plotly.toImage(plot, Object.assign({ format: 'png' }, size)),
+                                 jpeg: await Plotly.toImage(plot, Object.assign({ format: 'jpeg' }, size)) });
                   }
                   document.body.innerHTML = '<pre id="drawn"></pre>';
                   document.getElementById('drawn').textContent = btoa(unescape(encodeURIComponent(JSON.stringify(drawn))));
@@ -65,8 +69,10 @@ internal static partial class Pictures
             var file = Path.Combine(folder, "page.html");
             await File.WriteAllTextAsync(file, page.ToString());
             using var process = Process.Start(new ProcessStartInfo(browser,
-                ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-                 "--force-device-scale-factor=1", $"--user-data-dir={Path.Combine(folder, "profile")}", $"--window-size={Width},800", "--virtual-time-budget=120000", "--dump-dom", new Uri(file).AbsoluteUri])
+                ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+                 "--force-device-scale-factor=1", $"--user-data-dir={Path.Combine(folder, "profile")}",
+                     $"--window-size={Width},800", "--virtual-time-budget=120000", "--dump-dom", new Uri(file).AbsoluteUri])
             { RedirectStandardOutput = true, RedirectStandardError = true })!;
             var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
             using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(3));
@@ -95,7 +101,8 @@ internal static partial class Pictures
         }
     }
 
-    private static Picture Smaller(string png, string jpeg) => png.Length <= jpeg.Length ? new Picture("image/png", png) : new Picture("image/jpeg", jpeg);
+    private static Picture Smaller(string png, string jpeg) => png.Length <= jpeg.Length
+        ? new Picture("image/png", png) : new Picture("image/jpeg", jpeg);
 
     [GeneratedRegex("<pre id=\"drawn\">([A-Za-z0-9+/=]+)</pre>")]
     private static partial Regex DrawnPattern();

@@ -7,7 +7,11 @@ namespace NotebookHost;
 /// <summary>What a run leaves in its output folder: the executed notebooks, report.json and index.html.</summary>
 internal sealed class Report(string folder)
 {
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Indented = new()
+    {
+        WriteIndented = true,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping
+    };
     /// <summary>Which build of this host a report is of: beside a notebook's stamp it tells whether that is the build at hand.</summary>
     internal static readonly string Host = typeof(Report).Module.ModuleVersionId.ToString();
 
@@ -19,7 +23,8 @@ internal sealed class Report(string folder)
 
     public bool AllPassed => _runs.All(r => r.Status == "passed") && _unwritten.IsEmpty;
 
-    /// <summary>Writes the executed notebook at once, so that nothing later loses it; one that was interrupted, as far as it came.</summary>
+    /// <summary>Writes the executed notebook at once, so that nothing later loses it; one that was interrupted, as far as it
+    /// came.</summary>
     public void Add(NotebookRun run)
     {
         if (run.Status == "interrupted" && run.CellsDone == 0)
@@ -56,8 +61,10 @@ internal sealed class Report(string folder)
     {
         var claims = _runs.SelectMany(r => r.Claims).ToList();
         var cells = _runs.Sum(r => r.CellsDone);
-        var lines = _runs.Where(r => r.Status != "passed").OrderBy(r => r.Name, StringComparer.Ordinal).Select(r => $"{r.Status}: {r.Name}: {r.Problem}").Concat(_unwritten).ToList();
-        lines.Add($"{_runs.Count(r => r.Status == "passed")} of {_runs.Count} notebooks passed, {cells} cells, {claims.Count(NotebookRun.Holds)} of {claims.Count} claims hold, {(DateTimeOffset.UtcNow - _started).TotalSeconds:0.0} s");
+        var lines = _runs.Where(r => r.Status != "passed").OrderBy(r => r.Name, StringComparer.Ordinal)
+            .Select(r => $"{r.Status}: {r.Name}: {r.Problem}").Concat(_unwritten).ToList();
+        lines.Add($"{_runs.Count(r => r.Status == "passed")} of {_runs.Count} notebooks passed, {cells} cells, "
+            + $"{claims.Count(NotebookRun.Holds)} of {claims.Count} claims hold, {(DateTimeOffset.UtcNow - _started).TotalSeconds:0.0} s");
         if (File.Exists(Path.Combine(folder, "index.html")))
             lines.Add($"the page: {Path.GetFullPath(Path.Combine(folder, "index.html"))}");
         return string.Join('\n', lines);
@@ -76,7 +83,8 @@ internal sealed class Report(string folder)
             ["stamp"] = SavedNotebook.Stamp(run.Notebook),
             ["seconds"] = Math.Round(run.Seconds, 3),
             ["peakMemoryMB"] = Math.Round(run.PeakMemoryMB, 1),
-            ["cells"] = new JsonArray([.. run.Notebook.Cells.Where(c => c.IsCode).Select(c => (c.Id, Cell: run.Cells[c.Id])).Select(c => new JsonObject
+            ["cells"] = new JsonArray([.. run.Notebook.Cells.Where(c => c.IsCode)
+                .Select(c => (c.Id, Cell: run.Cells[c.Id])).Select(c => new JsonObject
             {
                 ["id"] = c.Id,
                 ["status"] = c.Cell.Status,

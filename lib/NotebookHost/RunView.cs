@@ -1,6 +1,7 @@
 namespace NotebookHost;
 
-/// <summary>Shows a run while it goes: a line for each notebook's end; below them, in a terminal, what is running, and elsewhere a line a cell.</summary>
+/// <summary>Shows a run while it goes: a line for each notebook's end; below them, in a terminal, what is running, and elsewhere a line a
+/// cell.</summary>
 internal sealed class RunView(IReadOnlyList<NotebookRun> runs)
 {
     private static readonly TimeSpan Now = TimeSpan.FromSeconds(2);
@@ -50,7 +51,8 @@ internal sealed class RunView(IReadOnlyList<NotebookRun> runs)
     {
         lock (_gate)
         {
-            var running = _said.Keys.Select(r => $"{Path.GetFileNameWithoutExtension(r.Name)} {r.CellsStarted}/{r.Cells.Count}{(r.Progress is { } p ? ": " + p.Text : "")}");
+            var running = _said.Keys.Select(r =>
+                $"{Path.GetFileNameWithoutExtension(r.Name)} {r.CellsStarted}/{r.Cells.Count}{(r.Progress is { } p ? ": " + p.Text : "")}");
             var state = $"{_finished}/{runs.Count} done, {_clock.Elapsed.TotalSeconds:0} s; {string.Join("; ", running)}";
             var stamped = line is null ? "" : $"[{_clock.Elapsed.TotalSeconds,6:0.0} s] {line}\n";
             var below = _width == 0 || _finished == runs.Count ? "" : state[..Math.Min(state.Length, _width - 1)];

@@ -3,7 +3,8 @@ using NotebookHost.Pages;
 namespace NotebookHost;
 
 /// <summary>What <c>run</c> is asked to do.</summary>
-internal sealed record RunOptions(IReadOnlyList<string> Paths, int Jobs, string Output, TimeSpan CellTimeout, bool FailFast, string? Filter, bool InPlace = false);
+internal sealed record RunOptions(IReadOnlyList<string> Paths, int Jobs,
+    string Output, TimeSpan CellTimeout, bool FailFast, string? Filter, bool InPlace = false);
 
 /// <summary>Runs notebooks side by side and writes what came of them.</summary>
 internal static class Runner
@@ -16,7 +17,8 @@ internal static class Runner
     {
         var (runs, allRead) = Find(options);
         var browser = options.InPlace ? Pictures.Browser() : "";
-        var written = runs.Select(r => r.Name).Append("report.json").Append("index.html").Select(name => Path.Combine(options.Output, name));
+        var written = runs.Select(r => r.Name).Append("report.json")
+            .Append("index.html").Select(name => Path.Combine(options.Output, name));
         foreach (var path in options.InPlace ? written.Concat(runs.Select(r => r.Notebook.Path)) : written)
         {
             if (Files.WhyNotWritable(path) is { } why)
@@ -32,7 +34,8 @@ internal static class Runner
         var view = new RunView(runs);
         try
         {
-            await Parallel.ForEachAsync(runs, new ParallelOptions { MaxDegreeOfParallelism = jobs, CancellationToken = stop.Token }, async (run, cancel) =>
+            await Parallel.ForEachAsync(runs, new ParallelOptions { MaxDegreeOfParallelism = jobs, CancellationToken = stop.Token },
+                async (run, cancel) =>
             {
                 view.Started(run);
                 try
@@ -105,7 +108,8 @@ internal static class Runner
         return well ? Passed : Failed;
     }
 
-    /// <summary>The notebooks that are asked for. In a folder, those in other languages are passed over and those that cannot be read told of.</summary>
+    /// <summary>The notebooks that are asked for. In a folder, those in other languages are passed over and those that cannot be read told
+    /// of.</summary>
     private static (List<NotebookRun> Runs, bool AllRead) Find(RunOptions options)
     {
         var files = new List<(string Path, bool Named)>();
@@ -124,7 +128,8 @@ internal static class Runner
             }
             else
             {
-                throw new NotebookFileException($"{Path.GetFullPath(path)} is not there{(path == "notebooks" ? ": run from the collection's folder, or name a notebook" : "")}");
+                throw new NotebookFileException($"{Path.GetFullPath(path)} is not "
+                    + $"there{(path == "notebooks" ? ": run from the collection's folder, or name a notebook" : "")}");
             }
         }
         files = [.. files.OrderByDescending(f => f.Named).DistinctBy(f => f.Path).OrderBy(f => files.FindIndex(g => g.Path == f.Path))];
@@ -132,7 +137,8 @@ internal static class Runner
         var wanted = files.Select(f => (f.Path, f.Named, Name: Path.GetRelativePath(root, f.Path).Replace('\\', '/')))
             .Where(f => options.Filter is null || f.Name.Contains(options.Filter, StringComparison.OrdinalIgnoreCase)).ToList();
         if (wanted.Count == 0)
-            throw new NotebookFileException($"no notebook's path contains '{options.Filter}'; there are {string.Join(", ", files.Select(f => Path.GetRelativePath(root, f.Path)))}");
+            throw new NotebookFileException($"no notebook's path contains '{options.Filter}'; there are "
+                + $"{string.Join(", ", files.Select(f => Path.GetRelativePath(root, f.Path)))}");
         var (runs, allRead) = (new List<NotebookRun>(), true);
         foreach (var (path, named, name) in wanted)
         {
@@ -154,14 +160,16 @@ internal static class Runner
     }
 
     /// <summary>
-    /// All notebooks below a folder but those of a build and of our own output; no folder is entered by a link, which may lead back. A folder
+    /// All notebooks below a folder but those of a build and of our own output; no folder is entered by a link, which may lead back. A
+    /// folder
     /// that cannot be entered stands for itself.
     /// </summary>
     internal static IEnumerable<string> NotebooksIn(string folder, string output = "")
     {
         if (!Enters(folder, out var files, out var folders))
             return [folder];
-        var entered = folders.Where(f => f.LinkTarget is null && f.FullName != output && f.Name is not (".ipynb_checkpoints" or "artifacts" or "bin" or "obj"));
+        var entered = folders.Where(f => f.LinkTarget is null && f.FullName != output
+            && f.Name is not (".ipynb_checkpoints" or "artifacts" or "bin" or "obj"));
         return files.Concat(entered.SelectMany(f => NotebooksIn(f.FullName, output)));
     }
 
@@ -182,7 +190,8 @@ internal static class Runner
     /// <summary>The current folder if all files are in it, else the deepest folder that all are in.</summary>
     private static string CommonFolder(IReadOnlyList<string> files, string current)
     {
-        bool Holds(string folder) => files.All(f => f.StartsWith(folder.TrimEnd(Path.DirectorySeparatorChar) + Path.DirectorySeparatorChar, StringComparison.Ordinal));
+        bool Holds(string folder) => files.All(f => f.StartsWith(folder.TrimEnd(Path.DirectorySeparatorChar) + Path.DirectorySeparatorChar,
+            StringComparison.Ordinal));
         var folder = Holds(current) ? current : Path.GetDirectoryName(files[0])!;
         while (!Holds(folder) && Path.GetDirectoryName(folder) is { } parent)
             folder = parent;

@@ -21,7 +21,8 @@ internal static partial class SavedNotebook
         var figures = outputs.Where(o => Html(o)?.Contains("<script", StringComparison.Ordinal) == true).ToList();
         var pictures = await Pictures.DrawAsync([.. figures.Select(o => Html(o)!)], browser);
         var still = figures.Zip(pictures).Where(p => p.Second is not null).ToDictionary(p => p.First, p => p.Second!);
-        var saved = run.Notebook.WithOutputs(run.Cells, output => Still(output, still.GetValueOrDefault(output)), root => root["metadata"]![Metadata] = new JsonObject { ["stamp"] = Stamp(run.Notebook) });
+        var saved = run.Notebook.WithOutputs(run.Cells, output => Still(output, still.GetValueOrDefault(output)),
+            root => root["metadata"]![Metadata] = new JsonObject { ["stamp"] = Stamp(run.Notebook) });
         if (NotebookFile.Read(run.Notebook.Path) is var now && Cells(now) != Cells(run.Notebook))
             throw new NotebookFileException($"{run.Name} changed while it ran; it is not overwritten");
         Files.Replace(run.Notebook.Path, saved);
@@ -29,7 +30,8 @@ internal static partial class SavedNotebook
 
     /// <summary>Takes outputs, counts and the stamp out of a notebook.</summary>
     public static void Strip(NotebookFile notebook)
-        => Files.Replace(notebook.Path, notebook.WithOutputs(new Dictionary<string, CellRun>(), o => o, root => ((JsonObject)root["metadata"]!).Remove(Metadata)));
+        => Files.Replace(notebook.Path, notebook.WithOutputs(new Dictionary<string,
+            CellRun>(), o => o, root => ((JsonObject)root["metadata"]!).Remove(Metadata)));
 
     /// <summary>Whether a notebook's outputs are those of its cells and its library.</summary>
     /// <returns>null if they are; otherwise why not.</returns>
@@ -46,16 +48,20 @@ internal static partial class SavedNotebook
         var root = new DirectoryInfo(Path.GetDirectoryName(notebook.Path)!);
         while (root is not null && root.GetFiles("*.sln").Length == 0)
             root = root.Parent;
-        foreach (var name in notebook.Cells.Where(c => c.IsCode).SelectMany(c => ReferencePattern().Matches(c.Source)).Select(m => m.Groups[1].Value).Distinct())
+        foreach (var name in notebook.Cells.Where(c => c.IsCode)
+            .SelectMany(c => ReferencePattern().Matches(c.Source)).Select(m => m.Groups[1].Value).Distinct())
         {
-            var project = root?.EnumerateFiles(name + ".csproj", new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 4 }).FirstOrDefault();
-            foreach (var source in project?.Directory!.EnumerateFiles("*.cs", SearchOption.AllDirectories).OrderBy(f => f.FullName, StringComparer.Ordinal) ?? Enumerable.Empty<FileInfo>())
+            var project = root?.EnumerateFiles(name + ".csproj",
+                new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 4 }).FirstOrDefault();
+            foreach (var source in project?.Directory!.EnumerateFiles("*.cs", SearchOption.AllDirectories)
+                .OrderBy(f => f.FullName, StringComparer.Ordinal) ?? Enumerable.Empty<FileInfo>())
                 text.Append(source.Name).Append('\n').Append(File.ReadAllText(source.FullName).ReplaceLineEndings("\n"));
         }
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())));
     }
 
-    private static string Cells(NotebookFile notebook) => string.Concat(notebook.Cells.Select(c => $"{c.Id}\n{c.IsCode}\n{c.Source.ReplaceLineEndings("\n")}\n"));
+    private static string Cells(NotebookFile notebook) =>
+        string.Concat(notebook.Cells.Select(c => $"{c.Id}\n{c.IsCode}\n{c.Source.ReplaceLineEndings("\n")}\n"));
 
     private static string? Html(JsonObject output) => output["data"]?["text/html"] is { } html ? NotebookFile.Text(html) : null;
 
@@ -66,7 +72,8 @@ internal static partial class SavedNotebook
             return output;
         output = (JsonObject)output.DeepClone();
         data = (JsonObject)output["data"]!;
-        foreach (var type in data.Select(d => d.Key).Where(type => type.StartsWith("application/vnd.notebook.", StringComparison.Ordinal)).ToList())
+        foreach (var type in data.Select(d => d.Key).Where(type => type.StartsWith("application/vnd.notebook.", StringComparison.Ordinal))
+            .ToList())
             data.Remove(type);
         if (Html(output)?.Contains("<script", StringComparison.Ordinal) == true)
             data.Remove("text/html");

@@ -6,13 +6,16 @@ using TrainingDynamics.Runtime;
 
 namespace TrainingDynamics;
 
-/// <summary>What the library needs, tried: the notebook host's <c>doctor</c> finds this class by its name and prints what it says.</summary>
+/// <summary>What the library needs, tried: the notebook host's <c>doctor</c> finds this class by its name and prints what it
+/// says.</summary>
 public static class Doctor
 {
     /// <summary>One line a check: what was tried, whether it worked, and what was seen or what to do.</summary>
     public static IEnumerable<(string Name, bool Ok, string Message)> Checks()
     {
-        yield return Try("libtorch", () => $"libtorch {torch.__version__}, {Directory.GetFiles(Natives.Report.TorchFolder).Sum(f => new FileInfo(f).Length) / 1e6:0} MB, loaded from {Natives.Report.TorchFolder}");
+        yield return Try("libtorch", () => $"libtorch {torch.__version__}, "
+            + $"{Directory.GetFiles(Natives.Report.TorchFolder).Sum(f => new FileInfo(f).Length) / 1e6:0} MB, loaded from "
+            + $"{Natives.Report.TorchFolder}");
         yield return Try("TorchSharp", () => Natives.Report.Healed
             ? $"this system's libstdc++ is older than TorchSharp's; a healed copy is loaded: {Natives.Report.Library}"
             : $"loaded as shipped: {Natives.Report.Library}");
@@ -29,9 +32,11 @@ public static class Doctor
         yield return Try("Plotly.NET draws", () =>
         {
             var html = Figure.Lines("A line", "x", "y").Line("y = x", [0, 1], [0, 1]).ToHtml();
-            return html.Contains("\"scatter\"") ? "a figure became a page of its own, in an assembly context of its own" : throw new InvalidOperationException("the figure has no trace");
+            return html.Contains("\"scatter\"") ? "a figure became a page of its own, in an assembly context of its own"
+                : throw new InvalidOperationException("the figure has no trace");
         });
-        yield return Try("data", () => $"{Digits.Load().Train.Count + Digits.Load().Test.Count} digits read and their checksum verified, in {Shipped.Folder}");
+        yield return Try("data",
+            () => $"{Digits.Load().Train.Count + Digits.Load().Test.Count} digits read and their checksum verified, in {Shipped.Folder}");
     }
 
     private static (string, bool, string) Try(string name, Func<string> check)

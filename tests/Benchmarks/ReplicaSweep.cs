@@ -27,11 +27,11 @@ public class ReplicaSweep
     {
         Threads.Count = TorchThreads;
         var shape = new MlpShape { Inputs = 64 };
-        (_many, _sgdMany, _batchesMany) = Build(Enumerable.Range(1, Runs).Select(s => (long)s).ToArray());
+        (_many, _sgdMany, _batchesMany) = Build(Enumerable.Range(1, Runs).ToArray());
         (_one, _sgdOne, _batchesOne) = Build([1]);
         _gradient = ones_like(_many.Weights);
 
-        (ScaleInvariantMlp, Sgd, Minibatches) Build(long[] seeds)
+        (ScaleInvariantMlp, Sgd, Minibatches) Build(int[] seeds)
         {
             var random = new ReplicaRandom(seeds);
             var model = new ScaleInvariantMlp(shape, random);

@@ -7,7 +7,8 @@ internal static class Browser
 
     /// <summary>Runs one of the scripts in this project's Browser folder.</summary>
     public static Task<(int Status, string Output)> RunAsync(string script, params IEnumerable<string> arguments)
-        => Script.RunAsync("node", System.IO.Path.Combine(Host.Root, "tests", "NotebookHost.Tests", "Browser"), [new("NODE_PATH", Modules), new("CHROME", Path!)], [script, .. arguments]);
+        => Script.RunAsync("node", System.IO.Path.Combine(Host.Root, "tests", "NotebookHost.Tests", "Browser"),
+            [new("NODE_PATH", Modules), new("CHROME", Path!)], [script, .. arguments]);
 
     /// <summary>Whether there is a Chromium or Chrome.</summary>
     public static bool Chromium => Path is not null;
@@ -30,8 +31,11 @@ internal static class Browser
     /// <summary>Skips the test where something is missing.</summary>
     public static void Require()
     {
-        var node = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(System.IO.Path.PathSeparator).Any(f => File.Exists(System.IO.Path.Combine(f, "node")));
-        Assert.SkipUnless(node && Chromium && Directory.Exists(System.IO.Path.Combine(Modules, "playwright-core")) && Directory.Exists(System.IO.Path.Combine(Modules, "axe-core")),
-            "Node, Chromium, playwright-core or axe-core is not installed (npm install --prefix artifacts/npm --no-save --no-package-lock playwright-core axe-core; Debian: apt-get install nodejs npm chromium)");
+        var node = (Environment.GetEnvironmentVariable("PATH") ?? "")
+            .Split(System.IO.Path.PathSeparator).Any(f => File.Exists(System.IO.Path.Combine(f, "node")));
+        Assert.SkipUnless(node && Chromium && Directory.Exists(System.IO.Path.Combine(Modules, "playwright-core"))
+            && Directory.Exists(System.IO.Path.Combine(Modules, "axe-core")),
+            "Node, Chromium, playwright-core or axe-core is not installed (npm install --prefix artifacts/npm --no-save "
+                + "--no-package-lock playwright-core axe-core; Debian: apt-get install nodejs npm chromium)");
     }
 }

@@ -2,7 +2,8 @@ namespace NotebookHost.Tests;
 
 public sealed class GalleryTests : HostTest
 {
-    private Task<(int Status, string Output, string Error)> Gallery(params string[] arguments) => Host.RunAsync(Folder, ["gallery", .. arguments]);
+    private Task<(int Status, string Output, string Error)> Gallery(params string[] arguments) => Host.RunAsync(Folder,
+        ["gallery", .. arguments]);
 
     private string Site(string file) => File.ReadAllText(Path.Combine(Folder, "site", file));
 

@@ -7,12 +7,14 @@ namespace NotebookHost.Tests;
 /// <summary>Runs the host as a user does: as a process, on files.</summary>
 internal static class Host
 {
-    public static string Root { get; } = typeof(Host).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == "RepositoryRoot").Value!;
+    public static string Root { get; } = typeof(Host).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
+        .First(a => a.Key == "RepositoryRoot").Value!;
 
     public static string Dll { get; } = Path.Combine(Root, "artifacts", "bin", "NotebookHost", "NotebookHost.dll");
 
     /// <summary>The library as a cell names it.</summary>
-    public static string Library { get; } = Path.Combine(Root, "artifacts", "bin", "TrainingDynamics", "TrainingDynamics.dll").Replace('\\', '/');
+    public static string Library { get; } = Path.Combine(Root, "artifacts", "bin", "TrainingDynamics", "TrainingDynamics.dll")
+        .Replace('\\', '/');
 
     /// <summary>Starts the host in <paramref name="folder"/>; torch computes on one thread, so that a run repeats bitwise.</summary>
     public static Process Start(string folder, params IEnumerable<string> arguments) => Start(folder, [], arguments);
@@ -20,17 +22,25 @@ internal static class Host
     /// <summary>The same with more variables in its environment.</summary>
     public static Process Start(string folder, IEnumerable<(string Name, string Value)> environment, IEnumerable<string> arguments)
     {
-        var start = new ProcessStartInfo(DotNet.Command, [Dll, .. arguments]) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        var start = new ProcessStartInfo(DotNet.Command, [Dll, .. arguments])
+        {
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true
+        };
         foreach (var (name, value) in environment.Append(("OMP_NUM_THREADS", "1")).Append(("MKL_NUM_THREADS", "1")))
             start.Environment[name] = value;
         return Process.Start(start)!;
     }
 
     /// <summary>Runs it to its end.</summary>
-    public static Task<(int Status, string Output, string Error)> RunAsync(string folder, params IEnumerable<string> arguments) => RunAsync(folder, [], arguments);
+    public static Task<(int Status, string Output, string Error)> RunAsync(string folder,
+        params IEnumerable<string> arguments) => RunAsync(folder, [], arguments);
 
     /// <summary>The same with more variables in its environment.</summary>
-    public static async Task<(int Status, string Output, string Error)> RunAsync(string folder, IEnumerable<(string Name, string Value)> environment, IEnumerable<string> arguments)
+    public static async Task<(int Status, string Output, string Error)> RunAsync(string folder,
+        IEnumerable<(string Name, string Value)> environment, IEnumerable<string> arguments)
     {
         using var process = Start(folder, environment, arguments);
         var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
@@ -50,7 +60,15 @@ internal static class Host
             ["outputs"] = new JsonArray(),
             ["source"] = source,
         })]),
-        ["metadata"] = new JsonObject { ["kernelspec"] = new JsonObject { ["display_name"] = ".NET (C#)", ["language"] = "C#", ["name"] = ".net-csharp" } },
+        ["metadata"] = new JsonObject
+        {
+            ["kernelspec"] = new JsonObject
+            {
+                ["display_name"] = ".NET (C#)",
+                ["language"] = "C#",
+                ["name"] = ".net-csharp"
+            }
+        },
         ["nbformat"] = 4,
         ["nbformat_minor"] = 5,
     }.ToJsonString();

@@ -21,7 +21,8 @@ public abstract class HostTest : IDisposable
 
     protected JsonNode Report => JsonNode.Parse(File.ReadAllText(Path.Combine(Folder, "out", "report.json")))!;
 
-    protected Task<(int Status, string Output, string Error)> Run(params string[] arguments) => Host.RunAsync(Folder, [.. arguments, "--output", "out"]);
+    protected Task<(int Status, string Output, string Error)> Run(params string[] arguments) => Host.RunAsync(Folder,
+        [.. arguments, "--output", "out"]);
 
     /// <summary>Runs one notebook of these cells and gives the outputs of each.</summary>
     protected async Task<(int Status, JsonArray[] Outputs)> Cells(params string[] code)

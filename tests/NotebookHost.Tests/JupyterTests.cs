@@ -39,21 +39,28 @@ public sealed class JupyterTests : HostTest
         else
         {
             await RealTool.RequireAsync();
-            File.Copy(Path.Combine(Host.Root, ".config", "dotnet-tools.json"), Path.Combine(Directory.CreateDirectory(Path.Combine(Folder, ".config")).FullName, "dotnet-tools.json"));
+            File.Copy(Path.Combine(Host.Root, ".config", "dotnet-tools.json"),
+                Path.Combine(Directory.CreateDirectory(Path.Combine(Folder, ".config")).FullName, "dotnet-tools.json"));
             await RealTool.InstallKernelAsync(Folder);
         }
         Write("n.ipynb", "var kept = 41; display(HTML(\"<b>x</b>\")); kept", "while (true) { }", "kept + 1",
             $"#r \"{Host.Library}\"\nTrainingDynamics.Figures.Figure.Lines(\"a line\", \"x\", \"y\").Line(\"l\", [1, 2], [1, 2])",
-            "TrainingDynamics.Notebook.Table.Of(new[] { new { Method = \"first\", LostAt93 = 0.5 }, new { Method = \"second\", LostAt93 = 0.25 } })",
-            "using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime; using TrainingDynamics.Tasks;\n"
-            + "var walk = new RandomWalk(1000, new ReplicaRandom(1, 2, 3), 1.0);\n_ = Training.Run(walk, new Sgd(walk.Weights, 0.1), 500, observe: _ => System.Threading.Thread.Sleep(10));",
+            "TrainingDynamics.Notebook.Table.Of(new[] { new { Method = \"first\", LostAt93 = 0.5 }, new { Method = \"second\", LostAt93 "
+                + "= 0.25 } })",
+            "using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using "
+                + "TrainingDynamics.Runtime; using TrainingDynamics.Tasks;\n"
+            + "var walk = new RandomWalk(1000, new ReplicaRandom(1, 2, 3), 1.0);\n_ = Training.Run(walk, new Sgd(walk.Weights, 0.1), "
+                + "500, observe: _ => System.Threading.Thread.Sleep(10));",
             "var a = 1;\nvar b = nosuch;");
         var port = FreePort();
         const string token = "for-this-test";
-        using var server = Process.Start(new ProcessStartInfo(Jupyter.Python, ["-m", "notebook", "--no-browser", "--ip=127.0.0.1", $"--port={port}", "--port-retries=0", "--allow-root", $"--NotebookApp.token={token}"])
+        using var server = Process.Start(new ProcessStartInfo(Jupyter.Python,
+            ["-m", "notebook", "--no-browser", "--ip=127.0.0.1",
+            $"--port={port}", "--port-retries=0", "--allow-root", $"--NotebookApp.token={token}"])
         {
             WorkingDirectory = Folder,
-            Environment = { ["JUPYTER_DATA_DIR"] = Folder, ["JUPYTER_CONFIG_DIR"] = Path.Combine(Folder, "config"), ["JUPYTER_RUNTIME_DIR"] = Path.Combine(Folder, "runtime") },
+            Environment = { ["JUPYTER_DATA_DIR"] = Folder, ["JUPYTER_CONFIG_DIR"] = Path.Combine(Folder, "config"),
+                ["JUPYTER_RUNTIME_DIR"] = Path.Combine(Folder, "runtime") },
             RedirectStandardError = true,
         })!;
         var log = server.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
@@ -71,7 +78,8 @@ public sealed class JupyterTests : HostTest
                 {
                 }
             }
-            Script.AssertAllOk(await Browser.RunAsync("jupyter.cjs", $"http://127.0.0.1:{port}/?token={token}", "n.ipynb", kernel), checks: kernel == "ours" ? 10 : 7);
+            Script.AssertAllOk(await Browser.RunAsync("jupyter.cjs", $"http://127.0.0.1:{port}/?token={token}", "n.ipynb", kernel),
+                checks: kernel == "ours" ? 10 : 7);
         }
         finally
         {
@@ -91,7 +99,8 @@ public sealed class JupyterTests : HostTest
     [Fact]
     public async Task TheKernelIsRegisteredUnderItsNameUnlessAnotherHasIt()
     {
-        var (usual, other) = (Path.Combine(Folder, "kernels", ".net-csharp", "kernel.json"), Path.Combine(Folder, "kernels", "notebook-host-csharp", "kernel.json"));
+        var (usual, other) = (Path.Combine(Folder, "kernels", ".net-csharp", "kernel.json"),
+            Path.Combine(Folder, "kernels", "notebook-host-csharp", "kernel.json"));
         Assert.Contains("registered as .net-csharp", await Jupyter.InstallAsync(Folder));
         var spec = JsonNode.Parse(File.ReadAllText(usual))!;
         var argv = spec["argv"]!.AsArray().Select(a => (string?)a).ToList();
@@ -121,7 +130,18 @@ public sealed class JupyterTests : HostTest
     public async Task AConnectionThatCannotBeUsedIsToldInALine()
     {
         var ports = Enumerable.Range(0, 5).Select(_ => FreePort()).ToArray();
-        JsonObject Good() => new() { ["transport"] = "tcp", ["ip"] = "127.0.0.1", ["signature_scheme"] = "hmac-sha256", ["key"] = "k", ["shell_port"] = ports[0], ["control_port"] = ports[1], ["iopub_port"] = ports[2], ["stdin_port"] = ports[3], ["hb_port"] = ports[4] };
+        JsonObject Good() => new()
+        {
+            ["transport"] = "tcp",
+            ["ip"] = "127.0.0.1",
+            ["signature_scheme"] = "hmac-sha256",
+            ["key"] = "k",
+            ["shell_port"] = ports[0],
+            ["control_port"] = ports[1],
+            ["iopub_port"] = ports[2],
+            ["stdin_port"] = ports[3],
+            ["hb_port"] = ports[4]
+        };
         async Task Refused(JsonObject? connection, string why)
         {
             var file = Path.Combine(Folder, "connection.json");

@@ -9,7 +9,8 @@ public sealed class OutputTests : HostTest
     [Fact]
     public async Task StateIsCarriedAndOnlyALastExpressionIsShown()
     {
-        var (status, outputs) = await Cells("var x = 40;", "x + 2", "_ = x + 3;", "await Task.FromResult(x)", "var x = \"redeclared\";", "x", "Console.Write(1)", "record P(int A, string B); var p = new P(1, \"b\");", "p");
+        var (status, outputs) = await Cells("var x = 40;", "x + 2", "_ = x + 3;", "await Task.FromResult(x)",
+            "var x = \"redeclared\";", "x", "Console.Write(1)", "record P(int A, string B); var p = new P(1, \"b\");", "p");
         Assert.Equal(0, status);
         Assert.Empty(outputs[0]);
         Assert.Equal("42", Data(outputs[1][0], "text/plain"));
@@ -27,10 +28,13 @@ public sealed class OutputTests : HostTest
     public async Task OutputsComeInOrderAndOfEveryKind()
     {
         var (status, outputs) = await Cells(
-            "Console.WriteLine(\"one\"); display(\"two\"); Console.Error.WriteLine(\"three\"); HTML(\"<b>four</b>\").Display(); \"five\".DisplayAs(\"text/markdown\"); 6.5.Display(); display(\"<b>\", \"text/html\"); 8",
-            "new[] { new { A = 1, B = \"x\" }, new { A = 2, B = \"<y>\" } }", "new Dictionary<string, int> { [\"k\"] = 5 }", "Enumerable.Range(0, 100)", "(1, \"a\")", "(string)null", "new Exception(\"as a value\")");
+            "Console.WriteLine(\"one\"); display(\"two\"); Console.Error.WriteLine(\"three\"); HTML(\"<b>four</b>\").Display(); "
+                + "\"five\".DisplayAs(\"text/markdown\"); 6.5.Display(); display(\"<b>\", \"text/html\"); 8",
+            "new[] { new { A = 1, B = \"x\" }, new { A = 2, B = \"<y>\" } }", "new Dictionary<string, int> { [\"k\"] = 5 }",
+                "Enumerable.Range(0, 100)", "(1, \"a\")", "(string)null", "new Exception(\"as a value\")");
         Assert.Equal(0, status);
-        Assert.Equal(["stdout", "two", "stderr", "<b>four</b>", "five", "6.5", "<b>", "8"], outputs[0].Select(o => (string?)o!["name"] ?? Data(o, "text/html") ?? Data(o, "text/markdown") ?? Data(o, "text/plain")));
+        Assert.Equal(["stdout", "two", "stderr", "<b>four</b>", "five", "6.5", "<b>", "8"],
+            outputs[0].Select(o => (string?)o!["name"] ?? Data(o, "text/html") ?? Data(o, "text/markdown") ?? Data(o, "text/plain")));
         Assert.Contains("&lt;y&gt;", Data(outputs[1][0], "text/html"));
         Assert.Contains("<td>k</td><td>5</td>", Data(outputs[2][0], "text/html"));
         Assert.EndsWith("19 ... (80 more) ]", Data(outputs[3][0], "text/plain"));
@@ -68,9 +72,20 @@ public sealed class OutputTests : HostTest
     public async Task TypesAreShownByTheirOwnFormatters()
     {
         var (_, outputs) = await Cells("""
-            public class TypeFormatterSourceAttribute : Attribute { public TypeFormatterSourceAttribute(Type t) => FormatterSourceType = t; public Type FormatterSourceType { get; } public string[] PreferredMimeTypes { get; set; } }
-            public class Source { public IEnumerable<object> CreateTypeFormatters() { yield return new F("text/html"); yield return new F("text/plain"); yield return new F("text/other"); } }
-            public class F { public F(string m) => MimeType = m; public string MimeType { get; } public bool Format(object o, System.IO.TextWriter w) { w.Write("own " + MimeType); return true; } }
+            public class TypeFormatterSourceAttribute(Type t) : Attribute
+            {
+                public Type FormatterSourceType { get; } = t;
+                public string[] PreferredMimeTypes { get; set; }
+            }
+            public class Source
+            {
+                public IEnumerable<object> CreateTypeFormatters() => new[] { new F("text/html"), new F("text/plain"), new F("text/other") };
+            }
+            public class F(string m)
+            {
+                public string MimeType { get; } = m;
+                public bool Format(object o, System.IO.TextWriter w) { w.Write("own " + MimeType); return true; }
+            }
             [TypeFormatterSource(typeof(Source), PreferredMimeTypes = new[] { "text/html", "text/plain" })] public class Base { }
             public class Derived : Base { }
             """, "new Derived()", "new[] { new Derived() }");
@@ -82,7 +97,8 @@ public sealed class OutputTests : HostTest
     [Fact]
     public async Task TheUsingsAreThoseOfDotNetInteractive()
     {
-        var (status, _) = await Cells("var list = new List<int>(); var text = new StringBuilder(); var t = Task.CompletedTask; IEnumerable e = list.Where(i => i > 0); Math.Max(1, 2)", "File.Exists(\"x\")");
+        var (status, _) = await Cells("var list = new List<int>(); var text = new StringBuilder(); var t = Task.CompletedTask; "
+            + "IEnumerable e = list.Where(i => i > 0); Math.Max(1, 2)", "File.Exists(\"x\")");
         Assert.Equal(1, status);
         var cells = Report["notebooks"]![0]!["cells"]!;
         Assert.Equal("passed", (string?)cells[0]!["status"]);
@@ -128,9 +144,12 @@ public sealed class OutputTests : HostTest
     public async Task WhatReadersTypeElsewhereWorksHere()
     {
         var (status, outputs) = await Cells(
-            "using Microsoft.DotNet.Interactive.Formatting;\nusing static Microsoft.DotNet.Interactive.Formatting.PocketViewTags;\ndiv(b(\"x\"), 3)",
-            "Formatter.Register<decimal>(d => $\"<i>{d}</i>\", \"text/html\"); 2.5m", "#!time\n1", "var a = 5;", "#!who", "#!html\n<b>y</b>", "#!markdown\n# hello",
-            "#!value --name v --from-value hello", "#!set --name w --value @value:v\nw", "System.IO.File.WriteAllText(\"imported.csx\", \"var seven = 7;\");", "#!import imported.csx", "seven",
+            "using Microsoft.DotNet.Interactive.Formatting;\nusing static "
+                + "Microsoft.DotNet.Interactive.Formatting.PocketViewTags;\ndiv(b(\"x\"), 3)",
+            "Formatter.Register<decimal>(d => $\"<i>{d}</i>\", \"text/html\"); 2.5m",
+                "#!time\n1", "var a = 5;", "#!who", "#!html\n<b>y</b>", "#!markdown\n# hello",
+            "#!value --name v --from-value hello", "#!set --name w --value @value:v\nw",
+                "System.IO.File.WriteAllText(\"imported.csx\", \"var seven = 7;\");", "#!import imported.csx", "seven",
             "#!mermaid\ngraph TD; A-->B", "#!javascript\nconsole.log(1)", "#load \"imported.csx\"\nseven + 1", "seven + 2");
         Assert.Equal(0, status);
         Assert.Equal("<div><b>x</b>3</div>", Data(outputs[0][0], "text/html"));
@@ -168,8 +187,10 @@ public sealed class OutputTests : HostTest
         };
         var notebook = JsonNode.Parse(Host.Notebook())!;
         notebook["cells"] = new JsonArray(
-            Marked("a", "# prose", """{"polyglot_notebook":{"kernelName":"markdown"}}"""), Marked("b", "<i>z</i>", """{"dotnet_interactive":{"language":"html"}}"""),
-            Marked("c", "1 + 1", """{"vscode":{"languageId":"c#"}}"""), Marked("d", "2 + 1", """{"vscode":{"languageId":"polyglot-notebook"}}"""),
+            Marked("a", "# prose", """{"polyglot_notebook":{"kernelName":"markdown"}}"""),
+                Marked("b", "<i>z</i>", """{"dotnet_interactive":{"language":"html"}}"""),
+            Marked("c", "1 + 1", """{"vscode":{"languageId":"c#"}}"""),
+                Marked("d", "2 + 1", """{"vscode":{"languageId":"polyglot-notebook"}}"""),
             Marked("e", "let x = 1", """{"vscode":{"languageId":"fsharp"}}"""));
         File.WriteAllText(Path.Combine(Folder, "n.ipynb"), notebook.ToJsonString());
         Assert.Equal(1, (await Run("n.ipynb")).Status);
@@ -195,7 +216,9 @@ public sealed class OutputTests : HostTest
     [Fact]
     public async Task OfAProgressThatIsWrittenOverTheLastStateIsKept()
     {
-        var (status, outputs) = await Cells("for (var i = 0; i <= 200_000; i++) Console.Write($\"\\rstep {i} of 200000\");", "for (var i = 0; i < 50; i++) { Console.Write($\"{i} \\r\"); System.Threading.Thread.Sleep(5); }", "Console.Write(\"abc\\rX\"); Console.WriteLine(); Console.Write(\"kept\\r\\n\");");
+        var (status, outputs) = await Cells("for (var i = 0; i <= 200_000; i++) Console.Write($\"\\rstep {i} of 200000\");",
+            "for (var i = 0; i < 50; i++) { Console.Write($\"{i} \\r\"); System.Threading.Thread.Sleep(5); }",
+            "Console.Write(\"abc\\rX\"); Console.WriteLine(); Console.Write(\"kept\\r\\n\");");
         Assert.Equal(0, status);
         Assert.Equal(["step 200000 of 200000", "49 ", "Xbc\nkept\n"], outputs.Select(o => NotebookFile.Text(Assert.Single(o)!["text"])));
     }
@@ -204,7 +227,8 @@ public sealed class OutputTests : HostTest
     public async Task CellsHaveTheReadersCulturesAndTheirOwnConsoleAgain()
     {
         Assert.SkipUnless(DotNet.Cultures, "no ICU library is installed here");
-        var (status, outputs) = await Cells("1234.5.ToString(\"N1\", new System.Globalization.CultureInfo(\"de-DE\"))", "Console.SetOut(new System.IO.StringWriter()); Console.WriteLine(\"to somewhere else\");", "Console.WriteLine(\"seen\");");
+        var (status, outputs) = await Cells("1234.5.ToString(\"N1\", new System.Globalization.CultureInfo(\"de-DE\"))",
+            "Console.SetOut(new System.IO.StringWriter()); Console.WriteLine(\"to somewhere else\");", "Console.WriteLine(\"seen\");");
         Assert.Equal(0, status);
         Assert.Equal("1.234,5", Data(outputs[0][0], "text/plain"));
         Assert.Empty(outputs[1]);
@@ -215,7 +239,8 @@ public sealed class OutputTests : HostTest
     public async Task WithoutCulturesItIsSaidAndCellsRun()
     {
         Write("n.ipynb", "1.5", "new System.Globalization.CultureInfo(\"de-DE\")");
-        var (status, _, error) = await Host.RunAsync(Folder, [("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1")], ["n.ipynb", "--output", "out"]);
+        var (status, _, error) = await Host.RunAsync(Folder, [("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1")],
+            ["n.ipynb", "--output", "out"]);
         Assert.Equal(1, status);
         Assert.Contains("cells run without cultures", error);
         Assert.Equal("CultureNotFoundException", (string?)Report["notebooks"]![0]!["cells"]![1]!["error"]!["type"]);
@@ -225,10 +250,18 @@ public sealed class OutputTests : HostTest
     public async Task AValueThatContainsItselfIsCut()
     {
         var (status, outputs) = await Cells(
-            "class Tree : IEnumerable<Tree> { public IEnumerator<Tree> GetEnumerator() { yield return this; } IEnumerator IEnumerable.GetEnumerator() => GetEnumerator(); }\nnew Tree()",
-            "var list = new List<object> { 1 }; list.Add(list); list", "new { A = 1, L = list, T = new Tree() }", "new Dictionary<string, object> { [\"k\"] = list }", "display(new Tree(), \"text/plain\");", "new[] { new[] { 1, 2 }, new[] { 3 } }");
+            "class Tree : IEnumerable<Tree> { public IEnumerator<Tree> GetEnumerator() { yield return this; } IEnumerator "
+                + "IEnumerable.GetEnumerator() => GetEnumerator(); }\nnew Tree()",
+            "var list = new List<object> { 1 }; list.Add(list); list", "new { A = 1, L = list, T = new Tree() }",
+                "new Dictionary<string, object> { [\"k\"] = list }",
+                "display(new Tree(), \"text/plain\");", "new[] { new[] { 1, 2 }, new[] { 3 } }");
         Assert.Equal(0, status);
-        Assert.All(outputs[..4], o => Assert.Contains("…", o[0]!["data"]!.ToJsonString(new System.Text.Json.JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping })));
+        Assert.All(outputs[..4], o => Assert.Contains("…",
+            o[0]!["data"]!.ToJsonString(new System.Text.Json.JsonSerializerOptions
+            {
+                Encoder =
+            System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping
+            })));
         Assert.Contains("[ 1, 2 ]", outputs[5][0]!.ToJsonString());
     }
 
@@ -236,9 +269,13 @@ public sealed class OutputTests : HostTest
     public async Task WhatBelongsToAThreadLastsAndNoValueIsReadTwice()
     {
         var (status, outputs) = await Cells(
-            "var local = new System.Threading.ThreadLocal<int>(() => 7); local.Value = 9;", "local.Value", "int reads = 0; class Counter { public static int N; public int Next => ++N; }", "new Counter()", "Counter.N",
-            "Microsoft.DotNet.Interactive.KernelInvocationContext.Current.Display(\"a string\");", "await Microsoft.DotNet.Interactive.Kernel.Root.SendAsync(new Microsoft.DotNet.Interactive.Commands.SubmitCode(\"var inner = 5;\", \"csharp\")); 5",
-            "Console.Write(\"a\"); Console.Error.WriteLine(\"err\"); Console.Write(\"b\\n\");", "var raw = \"\"\"\n    #r \"a.dll\" // kept\n    \"\"\"; raw");
+            "var local = new System.Threading.ThreadLocal<int>(() => 7); local.Value = 9;", "local.Value",
+                "int reads = 0; class Counter { public static int N; public int Next => ++N; }", "new Counter()", "Counter.N",
+            "Microsoft.DotNet.Interactive.KernelInvocationContext.Current.Display(\"a string\");",
+                "await Microsoft.DotNet.Interactive.Kernel.Root.SendAsync(new Microsoft.DotNet.Interactive.Commands.SubmitCode(\"var "
+                + "inner = 5;\", \"csharp\")); 5",
+            "Console.Write(\"a\"); Console.Error.WriteLine(\"err\"); Console.Write(\"b\\n\");",
+                "var raw = \"\"\"\n    #r \"a.dll\" // kept\n    \"\"\"; raw");
         Assert.Equal(0, status);
         Assert.Equal(["9", "1"], new[] { outputs[1], outputs[4] }.Select(o => Data(o[0], "text/plain")));
         Assert.Equal("a string", Data(outputs[5][0], "text/plain"));
@@ -261,7 +298,8 @@ public sealed class OutputTests : HostTest
     [Fact]
     public async Task BlockingOnOnesOwnTaskIsAllowed()
     {
-        var (status, outputs) = await Cells("async Task<int> F() { await Task.Delay(10); return 1; }", "F().Result", "F().GetAwaiter().GetResult() + await F()", "var t = F(); t.Wait(); t.Result + 2");
+        var (status, outputs) = await Cells("async Task<int> F() { await Task.Delay(10); return 1; }",
+            "F().Result", "F().GetAwaiter().GetResult() + await F()", "var t = F(); t.Wait(); t.Result + 2");
         Assert.Equal(0, status);
         Assert.Equal(["1", "2", "3"], outputs[1..].Select(o => Data(o[0], "text/plain")));
     }
@@ -270,8 +308,10 @@ public sealed class OutputTests : HostTest
     public async Task ALibraryIsReferencedByItsPathFromTheNotebooksFolderTwiceWithoutHarm()
     {
         var dll = Path.GetRelativePath(Folder, Path.Combine(Host.Root, "artifacts", "bin", "TrainingDynamics", "TrainingDynamics.dll"));
-        var setup = $"#r \"{dll}\"\nusing TorchSharp;\nusing TrainingDynamics.Claims;\nusing TrainingDynamics.Models;\nvar claims = new ClaimList();";
-        var (status, outputs) = await Cells(setup, setup, "torch.ones(2).sum().item<float>()", "var layout = new Layout(new Block(\"w\", new long[] { 2 })); layout.Size", "torch.ones(2)");
+        var setup = $"#r \"{dll}\"\nusing TorchSharp;\nusing TrainingDynamics.Claims;\nusing TrainingDynamics.Models;\nvar claims = new "
+            + "ClaimList();";
+        var (status, outputs) = await Cells(setup, setup, "torch.ones(2).sum().item<float>()",
+            "var layout = new Layout(new Block(\"w\", new long[] { 2 })); layout.Size", "torch.ones(2)");
         Assert.Equal(0, status);
         Assert.Equal("2", Data(outputs[2][0], "text/plain"));
         Assert.Equal("2", Data(outputs[3][0], "text/plain"));
@@ -303,7 +343,8 @@ public sealed class OutputTests : HostTest
     public async Task WhereALibraryIsNotBuiltItsCellNamesTheCommand()
     {
         File.WriteAllText(Path.Combine(Folder, "All.sln"), "");
-        File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(Folder, "lib", "Mine")).FullName, "Mine.csproj"), "<Project />");
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(Folder, "lib", "Mine")).FullName, "Mine.csproj"),
+            "<Project />");
         Write("n.ipynb", "#r \"artifacts/bin/Mine/Mine.dll\"");
         await Run("n.ipynb");
         Assert.Contains("dotnet build lib/Mine", (string?)Report["notebooks"]![0]!["cells"]![0]!["error"]!["message"]);

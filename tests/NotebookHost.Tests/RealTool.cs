@@ -33,7 +33,8 @@ internal sealed class RealTool : IAsyncDisposable
     /// <summary>Starts it in a folder.</summary>
     public RealTool(string folder)
     {
-        var start = new ProcessStartInfo("dotnet", ["tool", "run", "dotnet-interactive", "--", "[vscode]", "stdio", "--working-dir", folder, "--default-kernel", "csharp"])
+        var start = new ProcessStartInfo("dotnet",
+            ["tool", "run", "dotnet-interactive", "--", "[vscode]", "stdio", "--working-dir", folder, "--default-kernel", "csharp"])
         {
             WorkingDirectory = Host.Root,
             RedirectStandardInput = true,
@@ -51,7 +52,8 @@ internal sealed class RealTool : IAsyncDisposable
     private async Task ReadyAsync()
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(1));
-        while (await _process.StandardOutput.ReadLineAsync(limit.Token) is { } line && !line.Contains("\"KernelReady\"", StringComparison.Ordinal))
+        while (await _process.StandardOutput.ReadLineAsync(limit.Token) is { } line
+            && !line.Contains("\"KernelReady\"", StringComparison.Ordinal))
         {
         }
     }
@@ -68,13 +70,19 @@ internal sealed class RealTool : IAsyncDisposable
     {
         await _ready;
         var token = $"cell-{++_sent}";
-        await _process.StandardInput.WriteLineAsync(new JsonObject { ["token"] = token, ["commandType"] = "SubmitCode", ["command"] = new JsonObject { ["code"] = code, ["targetKernelName"] = "csharp" } }.ToJsonString());
+        await _process.StandardInput.WriteLineAsync(new JsonObject
+        {
+            ["token"] = token,
+            ["commandType"] = "SubmitCode",
+            ["command"] = new JsonObject { ["code"] = code, ["targetKernelName"] = "csharp" }
+        }.ToJsonString());
         await _process.StandardInput.FlushAsync();
         using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(5));
         var events = new List<ToolEvent>();
         while (await _process.StandardOutput.ReadLineAsync(limit.Token) is { } line)
         {
-            if (!line.StartsWith('{') || JsonNode.Parse(line) is not JsonObject message || ((string?)message["command"]?["token"])?.StartsWith(token, StringComparison.Ordinal) != true)
+            if (!line.StartsWith('{') || JsonNode.Parse(line) is not JsonObject message
+                || ((string?)message["command"]?["token"])?.StartsWith(token, StringComparison.Ordinal) != true)
                 continue;
             events.Add(new ToolEvent((string)message["eventType"]!, message["event"]!));
             if ((string?)message["command"]!["token"] == token && events[^1].Type is "CommandSucceeded" or "CommandFailed")
@@ -90,9 +98,11 @@ internal sealed class RealTool : IAsyncDisposable
             return "127.0.0.1 only";
         var sockets = new HashSet<string>();
         foreach (var process in Directory.GetDirectories("/proc").Where(p => int.TryParse(Path.GetFileName(p), out var id) && IsOurs(id)))
-            sockets.UnionWith(Directory.GetFiles(Path.Combine(process, "fd")).Select(f => new FileInfo(f).LinkTarget).Where(t => t?.StartsWith("socket:[", StringComparison.Ordinal) == true).Select(t => t![8..^1]));
+            sockets.UnionWith(Directory.GetFiles(Path.Combine(process, "fd")).Select(f => new FileInfo(f).LinkTarget)
+                .Where(t => t?.StartsWith("socket:[", StringComparison.Ordinal) == true).Select(t => t![8..^1]));
         var lines = (await File.ReadAllLinesAsync("/proc/net/tcp")).Skip(1).Concat((await File.ReadAllLinesAsync("/proc/net/tcp6")).Skip(1))
-            .Select(l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Where(f => f[3] == "0A" && sockets.Contains(f[9])).Select(f => f[1].Split(':')[0]).ToList();
+            .Select(l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+                .Where(f => f[3] == "0A" && sockets.Contains(f[9])).Select(f => f[1].Split(':')[0]).ToList();
         return lines.All(address => address == "0100007F") ? "127.0.0.1 only" : string.Join(", ", lines);
     }
 
@@ -100,7 +110,8 @@ internal sealed class RealTool : IAsyncDisposable
     {
         try
         {
-            for (; id > 1; id = int.Parse(File.ReadAllText($"/proc/{id}/stat").Split(')')[^1].Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture))
+            for (; id > 1; id = int.Parse(File.ReadAllText($"/proc/{id}/stat")
+                .Split(')')[^1].Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture))
             {
                 if (id == _process.Id)
                     return true;
@@ -120,7 +131,8 @@ internal sealed class RealTool : IAsyncDisposable
         // As "dotnet interactive jupyter install" writes it, but found by the manifest above the notebooks, and heard on this machine only.
         await File.WriteAllTextAsync(Path.Combine(folder, "kernel.json"), new JsonObject
         {
-            ["argv"] = new JsonArray("dotnet", "tool", "run", "dotnet-interactive", "--", "jupyter", "--default-kernel", "csharp", "--http-local-only", "{connection_file}"),
+            ["argv"] = new JsonArray("dotnet", "tool", "run", "dotnet-interactive",
+                "--", "jupyter", "--default-kernel", "csharp", "--http-local-only", "{connection_file}"),
             ["display_name"] = ".NET (C#)",
             ["language"] = "C#",
             ["env"] = new JsonObject { ["DOTNET_INTERACTIVE_CLI_TELEMETRY_OPTOUT"] = "1" },

@@ -36,7 +36,9 @@ public sealed class RunTests : HostTest
     public async Task AChildThatIsKilledInTheMiddleOfAMessageDoesNotTakeTheOthersAlong()
     {
         // The child's end of the pipe, past its own writer: half a message, with the mark of its own command line, and then the end.
-        Write("bad.ipynb", "1", "using (var o = Console.OpenStandardOutput()) { o.Write(Encoding.UTF8.GetBytes(Environment.GetCommandLineArgs()[^1] + \"{\\\"e\")); o.Flush(); } System.Diagnostics.Process.GetCurrentProcess().Kill();");
+        Write("bad.ipynb", "1", "using (var o = Console.OpenStandardOutput()) { "
+            + "o.Write(Encoding.UTF8.GetBytes(Environment.GetCommandLineArgs()[^1] + \"{\\\"e\")); o.Flush(); } "
+            + "System.Diagnostics.Process.GetCurrentProcess().Kill();");
         Write("good.ipynb", "1");
         var (status, _, error) = await Run(".");
         Assert.Equal(1, status);
@@ -80,7 +82,8 @@ public sealed class RunTests : HostTest
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent by kill");
         Assert.SkipWhen(IgnoresInterrupts(), "these tests run in the background of a shell that has its jobs ignore SIGINT");
         Write("a.ipynb", "1 + 1");
-        Write("b.ipynb", "System.IO.File.WriteAllText(\"pid\", System.Environment.ProcessId.ToString()); System.Threading.Thread.Sleep(300000);");
+        Write("b.ipynb",
+            "System.IO.File.WriteAllText(\"pid\", System.Environment.ProcessId.ToString()); System.Threading.Thread.Sleep(300000);");
         using var host = Host.Start(Folder, "run", ".", "--jobs", "1", "--output", "out");
         var output = host.StandardOutput.ReadToEndAsync();
         var pid = Path.Combine(Folder, "pid");
@@ -105,7 +108,8 @@ public sealed class RunTests : HostTest
     public async Task WhatAnInterruptedNotebookFinishedIsKeptAndALastReportIsNotEmptied(string signal)
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent by kill");
-        Assert.SkipWhen(IgnoresInterrupts() && signal == "-INT", "these tests run in the background of a shell that has its jobs ignore SIGINT");
+        Assert.SkipWhen(IgnoresInterrupts() && signal == "-INT",
+            "these tests run in the background of a shell that has its jobs ignore SIGINT");
         const string started = "System.IO.File.WriteAllText(\"started\", \"\"); System.Threading.Thread.Sleep(300000);";
         async Task Interrupted()
         {
@@ -135,19 +139,23 @@ public sealed class RunTests : HostTest
     [Fact]
     public async Task ACellThatSpeaksLikeTheWorkerDeceivesNobody()
     {
-        Write("n.ipynb", "1", "using (var o = Console.OpenStandardOutput()) { o.Write(Encoding.UTF8.GetBytes(\"\\u001e{}\\n{\\\"event\\\":\\\"done\\\"}\\n\")); }", "throw new Exception(\"seen\");");
+        Write("n.ipynb", "1", "using (var o = Console.OpenStandardOutput()) { "
+            + "o.Write(Encoding.UTF8.GetBytes(\"\\u001e{}\\n{\\\"event\\\":\\\"done\\\"}\\n\")); }", "throw new Exception(\"seen\");");
         var (status, output, _) = await Run("n.ipynb");
         Assert.Equal(1, status);
         Assert.Contains("Exception: seen", output);
         // Not even one that knows the mark: what did not run did not pass.
-        Write("n.ipynb", "using (var o = Console.OpenStandardOutput()) { o.Write(Encoding.UTF8.GetBytes(Environment.GetCommandLineArgs()[^1] + \"{\\\"event\\\":\\\"done\\\"}\\n\")); }", "throw new Exception(\"unseen\");");
+        Write("n.ipynb", "using (var o = Console.OpenStandardOutput()) { "
+            + "o.Write(Encoding.UTF8.GetBytes(Environment.GetCommandLineArgs()[^1] + \"{\\\"event\\\":\\\"done\\\"}\\n\")); }",
+            "throw new Exception(\"unseen\");");
         Assert.Equal(1, (await Run("n.ipynb")).Status);
     }
 
     [Fact]
     public async Task WhatIsRunIsWhatWasReadWhateverBecomesOfTheFile()
     {
-        Write("a.ipynb", "System.IO.File.WriteAllText(\"b.ipynb\", System.IO.File.ReadAllText(\"b.ipynb\").Replace(\"throw new Exception();\", \"1\")); System.IO.File.Delete(\"c.ipynb\");");
+        Write("a.ipynb", "System.IO.File.WriteAllText(\"b.ipynb\", System.IO.File.ReadAllText(\"b.ipynb\").Replace(\"throw new "
+            + "Exception();\", \"1\")); System.IO.File.Delete(\"c.ipynb\");");
         Write("b.ipynb", "throw new Exception();");
         Write("c.ipynb", "\"read before it was deleted\"");
         var (status, _, error) = await Run(".", "--jobs", "1");
@@ -158,10 +166,12 @@ public sealed class RunTests : HostTest
 
     [Theory]
     [InlineData("class E : Exception { public override string Message => throw new E(); }\nthrow new E();", "")]
-    [InlineData("class E : Exception { public override string Message => throw new InvalidOperationException(); }\nthrow new E();", "InvalidOperationException")]
+    [InlineData("class E : Exception { public override string Message => throw new InvalidOperationException(); }\nthrow new E();",
+        "InvalidOperationException")]
     [InlineData("\"{\\\"name\\\":\\\"c\\\"}\".DisplayAs(\"application/vnd.notebook.claims+json\");", "cannot be understood")]
     [InlineData("\"[{\\\"holds\\\":true}]\".DisplayAs(\"application/vnd.notebook.claims+json\");", "cannot be understood")]
-    [InlineData("for (var i = 0; i < 2; i++) new string('x', 16_000_000).DisplayAs(\"text/html\"); \"[{\\\"name\\\":\\\"c\\\",\\\"holds\\\":false}]\".DisplayAs(\"application/vnd.notebook.claims+json\");", "do not hold: c")]
+    [InlineData("for (var i = 0; i < 2; i++) new string('x', 16_000_000).DisplayAs(\"text/html\"); "
+        + "\"[{\\\"name\\\":\\\"c\\\",\\\"holds\\\":false}]\".DisplayAs(\"application/vnd.notebook.claims+json\");", "do not hold: c")]
     public async Task WhatWouldBeAFalseGreenIsNone(string code, string says)
     {
         Write("n.ipynb", code);
@@ -173,7 +183,9 @@ public sealed class RunTests : HostTest
     [Fact]
     public async Task JsonOfAnyDepthArrivesAndOddProgressDoesNoHarm()
     {
-        var (status, outputs) = await Cells("(new string('[', 200) + new string(']', 200)).DisplayAs(\"application/json\");", "\"{\\\"fraction\\\":\\\"x\\\"}\".DisplayAs(\"application/vnd.notebook.progress+json\"); 1", "\"{bad\".DisplayAs(\"application/json\");");
+        var (status, outputs) = await Cells("(new string('[', 200) + new string(']', 200)).DisplayAs(\"application/json\");",
+            "\"{\\\"fraction\\\":\\\"x\\\"}\".DisplayAs(\"application/vnd.notebook.progress+json\"); 1",
+            "\"{bad\".DisplayAs(\"application/json\");");
         Assert.Equal(0, status);
         Assert.Single(outputs[0]);
         Assert.Equal("{bad", (string?)outputs[2][0]!["data"]!["application/json"]);
@@ -183,7 +195,8 @@ public sealed class RunTests : HostTest
     public async Task AProcessThatKeepsThePipeDoesNotKeepTheRun()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "setsid is not there");
-        Write("n.ipynb", "System.Diagnostics.Process.Start(\"sh\", new[] { \"-c\", \"setsid sleep 30 & exit 0\" }).WaitForExit(); while (true) { }");
+        Write("n.ipynb",
+            "System.Diagnostics.Process.Start(\"sh\", new[] { \"-c\", \"setsid sleep 30 & exit 0\" }).WaitForExit(); while (true) { }");
         Write("m.ipynb", "System.Diagnostics.Process.Start(\"sleep\", \"30\"); Environment.Exit(0);");
         var clock = Stopwatch.StartNew();
         var (status, _, _) = await Run(".", "--timeout", "10");
@@ -197,7 +210,13 @@ public sealed class RunTests : HostTest
     {
         var notebook = JsonNode.Parse(Host.Notebook("1"))!;
         foreach (var prose in (string[])[new string('[', 20_000), "$$" + new string('{', 100_000) + "$$"])
-            notebook["cells"]!.AsArray().Add(new JsonObject { ["cell_type"] = "markdown", ["id"] = $"m{prose.Length}", ["metadata"] = new JsonObject(), ["source"] = prose });
+            notebook["cells"]!.AsArray().Add(new JsonObject
+            {
+                ["cell_type"] = "markdown",
+                ["id"] = $"m{prose.Length}",
+                ["metadata"] = new JsonObject(),
+                ["source"] = prose
+            });
         File.WriteAllText(Path.Combine(Folder, "n.ipynb"), notebook.ToJsonString());
         var (status, output, error) = await Run("n.ipynb");
         Assert.True(status == 0, output + error);
@@ -208,7 +227,8 @@ public sealed class RunTests : HostTest
     public async Task InAFolderOtherLanguagesArePassedOverAndTheRestRuns()
     {
         Write("a.ipynb", "1");
-        File.WriteAllText(Path.Combine(Folder, "p.ipynb"), """{"nbformat": 4, "nbformat_minor": 5, "cells": [], "metadata": {"kernelspec": {"name": "python3", "language": "python"}}}""");
+        File.WriteAllText(Path.Combine(Folder, "p.ipynb"),
+            """{"nbformat": 4, "nbformat_minor": 5, "cells": [], "metadata": {"kernelspec": {"name": "python3", "language": "python"}}}""");
         var (status, output, error) = await Run(".");
         Assert.True(status == 0, output);
         Assert.Contains("passed over:", error);
@@ -271,7 +291,9 @@ public sealed class RunTests : HostTest
     {
         Assert.SkipUnless(File.Exists("/dev/full"), "no /dev/full here");
         Write("n.ipynb", "1 + 1");
-        using var shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"dotnet '{Host.Dll}' n.ipynb --output out {to}"]) { WorkingDirectory = Folder, RedirectStandardError = true })!;
+        using var shell = Process.Start(new ProcessStartInfo("/bin/sh",
+            ["-c", $"dotnet '{Host.Dll}' n.ipynb --output out {to}"])
+        { WorkingDirectory = Folder, RedirectStandardError = true })!;
         var error = await shell.StandardError.ReadToEndAsync();
         await shell.WaitForExitAsync();
         Assert.Equal("", error);
@@ -286,7 +308,13 @@ public sealed class RunTests : HostTest
     {
         Assert.SkipUnless(File.Exists("/usr/bin/script"), "script is not installed (Debian: apt-get install bsdutils)");
         Write("n.ipynb", "1 + 1");
-        using var terminal = Process.Start(new ProcessStartInfo("/usr/bin/script", ["-qec", $"stty cols {columns} rows 10; dotnet '{Host.Dll}' n.ipynb --output out", "/dev/null"]) { WorkingDirectory = Folder, RedirectStandardOutput = true, RedirectStandardInput = true })!;
+        using var terminal = Process.Start(new ProcessStartInfo("/usr/bin/script",
+            ["-qec", $"stty cols {columns} rows 10; dotnet '{Host.Dll}' n.ipynb --output out", "/dev/null"])
+        {
+            WorkingDirectory = Folder,
+            RedirectStandardOutput = true,
+            RedirectStandardInput = true
+        })!;
         var output = terminal.StandardOutput.ReadToEndAsync();
         using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(1));
         await terminal.WaitForExitAsync(limit.Token).ContinueWith(_ => terminal.Kill(entireProcessTree: true), TaskScheduler.Default);
@@ -311,7 +339,8 @@ public sealed class RunTests : HostTest
 
     /// <summary>Whether SIGINT is ignored here, which children inherit.</summary>
     private static bool IgnoresInterrupts() => File.Exists("/proc/self/status")
-        && (Convert.ToUInt64(File.ReadLines("/proc/self/status").First(l => l.StartsWith("SigIgn:", StringComparison.Ordinal))[7..].Trim(), 16) & 2) != 0;
+        && (Convert.ToUInt64(File.ReadLines("/proc/self/status").First(l => l.StartsWith("SigIgn:", StringComparison.Ordinal))[7..].Trim(),
+            16) & 2) != 0;
 
     /// <summary>Whether a process ends within half a minute.</summary>
     private static async Task<bool> Ended(int id)
@@ -333,7 +362,8 @@ public sealed class RunTests : HostTest
     [Fact]
     public async Task AChildEndsWhenItsParentIsKilled()
     {
-        Write("b.ipynb", "System.IO.File.WriteAllText(\"pid\", System.Environment.ProcessId.ToString()); System.Threading.Thread.Sleep(300000);");
+        Write("b.ipynb",
+            "System.IO.File.WriteAllText(\"pid\", System.Environment.ProcessId.ToString()); System.Threading.Thread.Sleep(300000);");
         using var host = Host.Start(Folder, "b.ipynb", "--output", "out");
         var pid = Path.Combine(Folder, "pid");
         for (var i = 0; i < 600 && !File.Exists(pid); i++)
@@ -347,16 +377,20 @@ public sealed class RunTests : HostTest
     [Theory]
     [InlineData("{\"cells\": [", "truncated or damaged")]
     [InlineData("{\"nbformat\": 3, \"worksheets\": []}", "nbformat 3")]
-    [InlineData("{\"nbformat\": 4, \"cells\": [], \"metadata\": {\"kernelspec\": {\"name\": \"python3\", \"language\": \"python\"}}}", "a notebook in python (kernel 'python3')")]
+    [InlineData("{\"nbformat\": 4, \"cells\": [], \"metadata\": {\"kernelspec\": {\"name\": \"python3\", \"language\": \"python\"}}}",
+        "a notebook in python (kernel 'python3')")]
     [InlineData("{\"some\": \"json\"}", "no nbformat number")]
     [InlineData("[1]", "no object")]
     [InlineData("{\"nbformat\": 4, \"metadata\": [], \"cells\": []}", "no notebook")]
     [InlineData("{\"nbformat\": 4, \"metadata\": {\"kernelspec\": \"python3\"}, \"cells\": []}", "no notebook")]
     [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"code\", \"id\": 5, \"source\": \"1\"}]}", "no notebook")]
     [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [\"text\"]}", "cell 1 is \"text\", not a cell")]
-    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"code\", \"source\": \"1\"}, null]}", "cell 2 is null, not a cell")]
-    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"Code\", \"source\": \"1\"}]}", "cell 1 has cell_type \"Code\"")]
-    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"code\", \"source\": {\"a\": 1}}]}", "cell 1 has source {\"a\":1}")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"code\", \"source\": \"1\"}, null]}",
+        "cell 2 is null, not a cell")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"Code\", \"source\": \"1\"}]}",
+        "cell 1 has cell_type \"Code\"")]
+    [InlineData("{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"code\", \"source\": {\"a\": 1}}]}",
+        "cell 1 has source {\"a\":1}")]
     [InlineData("{\"nbformat\": 4, \"metadata\": {\"kernelspec\": {\"display_name\": \"\\ud800\"}}, \"cells\": []}", "no notebook")]
     public async Task APathThatIsNoNotebookIsNamedWithTheReason(string content, string why)
     {
@@ -402,9 +436,16 @@ public sealed class RunTests : HostTest
     public async Task ABrokenClaimFailsTheNotebookAndTheReportHasThemAll()
     {
         const string claims = """
-            "[{\"name\":\"first\",\"predicted\":1,\"measured\":1.1,\"relation\":\"within\",\"tolerance\":0.2,\"unit\":\"\",\"holds\":true,\"source\":\"s\"},{\"name\":\"second\",\"predicted\":1,\"measured\":5,\"relation\":\"within\",\"tolerance\":0.2,\"unit\":\"rad\",\"holds\":false,\"source\":\"s\"}]"
+            "[{\"name\":\"first\",\"predicted\":1,\"measured\":1.1,\"relation\":\"within\",\"tolerance\":0.2,\"unit\":\"\","
+            + "\"holds\":true,\"source\":\"s\"},"
+            + "{\"name\":\"second\",\"predicted\":1,\"measured\":5,\"relation\":\"within\",\"tolerance\":0.2,\"unit\":\"rad\","
+            + "\"holds\":false,\"source\":\"s\"}]"
             """;
-        Write("n.ipynb", $"public class TypeFormatterSourceAttribute : Attribute {{ public Type FormatterSourceType => typeof(S); public string[] PreferredMimeTypes => new[] {{ new F().MimeType }}; }} public class S {{ public object[] CreateTypeFormatters() => new object[] {{ new F() }}; }} public class F {{ public string MimeType => \"application/vnd.notebook.claims+json\"; public bool Format(object o, System.IO.TextWriter w) {{ w.Write({claims.Trim()}); return true; }} }} [TypeFormatterSource] public class C {{ }}", "new C()", "new C()");
+        Write("n.ipynb", $"public class TypeFormatterSourceAttribute : Attribute {{ public Type FormatterSourceType => typeof(S); public "
+            + $"string[] PreferredMimeTypes => new[] {{ new F().MimeType }}; }} public class S {{ public object[] CreateTypeFormatters() "
+            + $"=> new object[] {{ new F() }}; }} public class F {{ public string MimeType => \"application/vnd.notebook.claims+json\"; "
+            + $"public bool Format(object o, System.IO.TextWriter w) {{ w.Write({claims.Trim()}); return true; }} }} "
+            + $"[TypeFormatterSource] public class C {{ }}", "new C()", "new C()");
         var (status, output, _) = await Run("n.ipynb");
         Assert.Equal(1, status);
         var notebook = Report["notebooks"]![0]!;
@@ -442,7 +483,8 @@ public sealed class RunTests : HostTest
     [Fact]
     public async Task AFloodOfTextIsCutWithANotice()
     {
-        var (status, outputs) = await Cells("for (var i = 0; i < 300_000; i++) Console.WriteLine(\"0123456789\");", "Console.WriteLine(\"still here\");");
+        var (status, outputs) = await Cells("for (var i = 0; i < 300_000; i++) Console.WriteLine(\"0123456789\");",
+            "Console.WriteLine(\"still here\");");
         Assert.Equal(0, status);
         var text = NotebookFile.Text(outputs[0][0]!["text"]);
         Assert.InRange(text!.Length, 1_000_000, 1_001_000);
@@ -457,7 +499,9 @@ public sealed class RunTests : HostTest
     [Fact]
     public async Task ThePageNeedsNoNetworkAndHasEachScriptOnce()
     {
-        File.WriteAllText(Path.Combine(Folder, "n.ipynb"), Host.Notebook("HTML(\"<script data-once=\\\"s\\\">var s = 1;</script><p>one</p>\")", "HTML(\"<script data-once=\\\"s\\\">var s = 1;</script><p>two</p>\")"));
+        File.WriteAllText(Path.Combine(Folder, "n.ipynb"),
+            Host.Notebook("HTML(\"<script data-once=\\\"s\\\">var s = 1;</script><p>one</p>\")",
+            "HTML(\"<script data-once=\\\"s\\\">var s = 1;</script><p>two</p>\")"));
         await Run("n.ipynb");
         var page = File.ReadAllText(Path.Combine(Folder, "out", "index.html"));
         Assert.Equal(2, page.Split("<script data-once").Length);

@@ -7,7 +7,9 @@ public sealed class SavedTests : HostTest
 {
     /// <summary>Something that draws as the library's figures do, without the library.</summary>
     private const string Drawing = """
-        HTML("<div class=\"js-plotly-plot\" data-drawn=\"\"></div><script>document.querySelector('.js-plotly-plot').layout = { height: 100 }; window.Plotly = { toImage: async (g, o) => btoa((o.format === 'png' ? 'a picture of ' : 'a much larger picture of ') + o.height) };</script>")
+        HTML("<div class=\"js-plotly-plot\" data-drawn=\"\"></div><script>"
+            + "document.querySelector('.js-plotly-plot').layout = { height: 100 }; window.Plotly = { toImage: async (g, o) => "
+            + "btoa((o.format === 'png' ? 'a picture of ' : 'a much larger picture of ') + o.height) };</script>")
         """;
 
     private JsonNode Saved => JsonNode.Parse(File.ReadAllText(Path.Combine(Folder, "n.ipynb")))!;
@@ -43,7 +45,8 @@ public sealed class SavedTests : HostTest
     public async Task WhatChangedWhileItRanIsNotOverwrittenAndWhatFailedIsNotSaved()
     {
         Assert.SkipUnless(Browser.Chromium, "no Chromium is installed (Debian: apt-get install chromium)");
-        Write("n.ipynb", "System.IO.File.WriteAllText(\"n.ipynb\", System.IO.File.ReadAllText(\"n.ipynb\").Replace(\"4711\", \"4712\"));", "4711");
+        Write("n.ipynb", "System.IO.File.WriteAllText(\"n.ipynb\", System.IO.File.ReadAllText(\"n.ipynb\").Replace(\"4711\", \"4712\"));",
+            "4711");
         var (status, output, _) = await Run("n.ipynb", "--in-place");
         Assert.Equal(1, status);
         Assert.Contains("changed while it ran", output);
@@ -58,7 +61,8 @@ public sealed class SavedTests : HostTest
     public async Task WithoutABrowserItIsSaidBeforeAnythingRuns()
     {
         Write("n.ipynb", "System.IO.File.WriteAllText(\"ran\", \"\");");
-        using var process = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("dotnet", [Host.Dll, "run", "n.ipynb", "--in-place", "--output", "out"])
+        using var process = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("dotnet",
+            [Host.Dll, "run", "n.ipynb", "--in-place", "--output", "out"])
         {
             WorkingDirectory = Folder,
             RedirectStandardError = true,

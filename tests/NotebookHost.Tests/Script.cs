@@ -6,9 +6,15 @@ namespace NotebookHost.Tests;
 internal static class Script
 {
     /// <summary>Runs it to its end, within half an hour.</summary>
-    public static async Task<(int Status, string Output)> RunAsync(string program, string folder, IEnumerable<KeyValuePair<string, string>> environment, params IEnumerable<string> arguments)
+    public static async Task<(int Status, string Output)> RunAsync(string program,
+        string folder, IEnumerable<KeyValuePair<string, string>> environment, params IEnumerable<string> arguments)
     {
-        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        };
         foreach (var (name, value) in environment)
             start.Environment[name] = value;
         using var process = Process.Start(start)!;
@@ -28,6 +34,7 @@ internal static class Script
     /// <summary>Asserts that a script that prints "ok …" or "FAILED …" a check found all well.</summary>
     public static void AssertAllOk((int Status, string Output) run, int checks)
     {
-        Assert.True(!run.Output.Contains("FAILED", StringComparison.Ordinal) && run.Status == 0 && ("\n" + run.Output).Split("\nok ").Length > checks, run.Output);
+        Assert.True(!run.Output.Contains("FAILED", StringComparison.Ordinal)
+            && run.Status == 0 && ("\n" + run.Output).Split("\nok ").Length > checks, run.Output);
     }
 }

@@ -4,7 +4,8 @@ using NotebookHost.Tests;
 
 namespace Notebooks.Tests;
 
-/// <summary>One run of the whole collection, as a reader makes it: the one that is there, if it is of these very sources, else one made here.</summary>
+/// <summary>One run of the whole collection, as a reader makes it: the one that is there, if it is of these very sources, else one made
+/// here.</summary>
 public sealed class CollectionRun : IAsyncLifetime
 {
     internal string Folder { get; private set; } = Path.Combine(Host.Root, "artifacts", "run");
@@ -28,7 +29,8 @@ public sealed class CollectionRun : IAsyncLifetime
         (Report, Said) = (JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(Folder, "report.json")))!, output + error);
     }
 
-    /// <summary>The report of an earlier run, where its host, its library and its cells are those at hand, and no notebook is missing.</summary>
+    /// <summary>The report of an earlier run, where its host, its library and its cells are those at hand, and no notebook is
+    /// missing.</summary>
     private JsonNode? Left()
     {
         var file = Path.Combine(Folder, "report.json");
@@ -36,8 +38,10 @@ public sealed class CollectionRun : IAsyncLifetime
             return null;
         var report = JsonNode.Parse(File.ReadAllText(file))!;
         var stamps = report["notebooks"]!.AsArray().ToDictionary(n => (string)n!["path"]!, n => (string?)n!["stamp"]);
-        var same = (string?)report["host"] == NotebookHost.Report.Host && stamps.Keys.Order(StringComparer.Ordinal).SequenceEqual(CollectionTests.Files)
-            && CollectionTests.Files.All(f => stamps[f] == NotebookHost.SavedNotebook.Stamp(NotebookHost.NotebookFile.Read(Path.Combine(Host.Root, f))));
+        var same = (string?)report["host"] == NotebookHost.Report.Host
+            && stamps.Keys.Order(StringComparer.Ordinal).SequenceEqual(CollectionTests.Files)
+            && CollectionTests.Files.All(f =>
+                stamps[f] == NotebookHost.SavedNotebook.Stamp(NotebookHost.NotebookFile.Read(Path.Combine(Host.Root, f))));
         return same ? report : null;
     }
 
@@ -50,14 +54,17 @@ public sealed class CollectionRun : IAsyncLifetime
 
 public partial class CollectionTests(CollectionRun run) : IClassFixture<CollectionRun>
 {
-    public static IEnumerable<string> Files => Directory.EnumerateFiles(Path.Combine(Host.Root, "notebooks"), "*.ipynb", SearchOption.AllDirectories)
-        .Where(f => !f.Contains(".ipynb_checkpoints")).Select(f => Path.GetRelativePath(Host.Root, f).Replace('\\', '/')).Order(StringComparer.Ordinal);
+    public static IEnumerable<string> Files => Directory.EnumerateFiles(Path.Combine(Host.Root, "notebooks"),
+        "*.ipynb", SearchOption.AllDirectories)
+        .Where(f => !f.Contains(".ipynb_checkpoints")).Select(f => Path.GetRelativePath(Host.Root, f).Replace('\\', '/'))
+            .Order(StringComparer.Ordinal);
 
     /// <summary>One notebook of each track, or with NOTEBOOKS=all in the environment all of them.</summary>
     private static IReadOnlyList<string> Some => Environment.GetEnvironmentVariable("NOTEBOOKS") == "all" ? [.. Files] :
     [
         "notebooks/forgetting/02-the-kl-minimal-solution.ipynb", "notebooks/recommenders/01-is-recommending-off-policy-supervision.ipynb",
-        "notebooks/scale-invariance/01-the-weight-that-does-not-matter.ipynb", "notebooks/weight-decay/02-the-exponential-learning-rate.ipynb",
+        "notebooks/scale-invariance/01-the-weight-that-does-not-matter.ipynb",
+            "notebooks/weight-decay/02-the-exponential-learning-rate.ipynb",
     ];
 
     public static TheoryData<string> Notebooks => [.. Files];
@@ -126,7 +133,8 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
                 var events = await tool.RunAsync(cell.Source);
                 Assert.True(events[^1].Type == "CommandSucceeded", $"{path}, {cell.Id}: {events[^1].Event["message"]}");
                 // The tool shows a compiler's warnings in red: there are none, but that TorchSharp was built with .NET 8 (CS1701).
-                var warnings = events.Where(e => e.Type == "DiagnosticsProduced").SelectMany(e => e.Event["formattedDiagnostics"]!.AsArray());
+                var warnings = events.Where(e => e.Type == "DiagnosticsProduced")
+                    .SelectMany(e => e.Event["formattedDiagnostics"]!.AsArray());
                 Assert.DoesNotContain(warnings, w => !((string)w!["value"]!).StartsWith("warning CS1701", StringComparison.Ordinal));
                 foreach (var shown in events.SelectMany(e => e.Shown))
                 {
@@ -157,7 +165,8 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
         Assert.All(through["progress"]!.AsArray(), bar => Assert.Matches(@"^[\d,]+ steps in [\d.]+ s$", (string?)bar));
     }
 
-    /// <summary>The claims that a host saw, against those of the host's own run: the same names, verdicts, and numbers to the last digit, on one thread.</summary>
+    /// <summary>The claims that a host saw, against those of the host's own run: the same names, verdicts, and numbers to the last digit,
+    /// on one thread.</summary>
     private void AssertSame(string path, IEnumerable<JsonNode?> seen)
     {
         static string Line(JsonNode? claim) => $"{claim!["name"]}: {(double?)claim["measured"]:R}, {claim["holds"]}";
@@ -201,7 +210,8 @@ public sealed class ProgressTests : HostTest
     {
         Write("n.ipynb", $"""
             #r "{Host.Library}"
-            using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime; using TrainingDynamics.Tasks;
+            using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers;
+            using TrainingDynamics.Runtime; using TrainingDynamics.Tasks;
             var walk = new RandomWalk(200_000, new ReplicaRandom(1, 2, 3), 1.0);
             Training.Run(walk, new Sgd(walk.Weights, 0.1), 2000, observe: _ => System.Threading.Thread.Sleep(3));
             """);
@@ -223,7 +233,9 @@ public sealed partial class LibraryTests : HostTest
         var readme = File.ReadAllText(Path.Combine(Host.Root, "README.md"));
         var example = ExamplePattern().Match(readme).Groups[1].Value;
         Assert.NotEmpty(example);
-        Write("n.ipynb", $"#r \"{Host.Library}\"\n" + "using TrainingDynamics.Data; using TrainingDynamics.Experiments; using TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime; using TrainingDynamics.Tasks;", example);
+        Write("n.ipynb", $"#r \"{Host.Library}\"\n" + "using TrainingDynamics.Data; using TrainingDynamics.Experiments; using "
+            + "TrainingDynamics.Models; using TrainingDynamics.Optimizers; using TrainingDynamics.Runtime; using TrainingDynamics.Tasks;",
+            example);
         var (status, output, error) = await Run("n.ipynb");
         Assert.True(status == 0, output + error);
     }
@@ -247,7 +259,8 @@ public sealed partial class LibraryTests : HostTest
         Assert.SkipUnless(OperatingSystem.IsLinux(), "only Linux libraries are healed");
         foreach (var name in (string[])["a", "b", "c", "d"])
             Write($"{name}.ipynb", Cell("TorchSharp.torch.ones(2, 3).sum().item<float>()"));
-        var (status, output, error) = await Host.RunAsync(Folder, [("XDG_DATA_HOME", Path.Combine(Folder, "cache"))], ["run", ".", "--jobs", "4", "--output", "out"]);
+        var (status, output, error) = await Host.RunAsync(Folder,
+            [("XDG_DATA_HOME", Path.Combine(Folder, "cache"))], ["run", ".", "--jobs", "4", "--output", "out"]);
         Assert.True(status == 0, output + error);
         Assert.SkipUnless(Directory.Exists(Path.Combine(Folder, "cache")), "this system's C++ runtime is new enough: nothing is healed");
         Assert.Single(Directory.GetFiles(Path.Combine(Folder, "cache"), "*", SearchOption.AllDirectories));
@@ -259,7 +272,8 @@ public sealed partial class LibraryTests : HostTest
         Assert.SkipUnless(OperatingSystem.IsLinux(), "only Linux libraries are healed");
         Write("n.ipynb", Cell("TorchSharp.torch.ones(2, 3)"));
         File.WriteAllText(Path.Combine(Folder, "file"), "");                               // where a folder should be
-        var (status, output, error) = await Host.RunAsync(Folder, [("XDG_DATA_HOME", Path.Combine(Folder, "file"))], ["run", "n.ipynb", "--output", "out"]);
+        var (status, output, error) = await Host.RunAsync(Folder,
+            [("XDG_DATA_HOME", Path.Combine(Folder, "file"))], ["run", "n.ipynb", "--output", "out"]);
         Assert.SkipWhen(status == 0, "this system's C++ runtime is new enough: nothing is healed");
         Assert.True(status == 1, output + error);
         var problem = Report["notebooks"]![0]!["cells"]![0]!["error"]!;
@@ -285,7 +299,8 @@ public partial class HygieneTests
 {
     public static TheoryData<string> Notebooks => [.. CollectionTests.Files];
 
-    private static string Text(JsonNode? source) => source is JsonArray lines ? string.Concat(lines.Select(l => (string?)l)) : (string?)source ?? "";
+    private static string Text(JsonNode? source) => source is JsonArray lines
+        ? string.Concat(lines.Select(l => (string?)l)) : (string?)source ?? "";
 
     [Theory, MemberData(nameof(Notebooks))]
     public void IsANotebookForEveryHost(string path)
@@ -316,7 +331,8 @@ public partial class HygieneTests
         Assert.Matches("""^#r "(\.\./)+artifacts/bin/TrainingDynamics/TrainingDynamics\.dll"$""", reference);
         Assert.DoesNotContain(lines, l => l.StartsWith("#!", StringComparison.Ordinal) || l.StartsWith('%'));
         // What .NET Interactive's scripts refuse: a using declaration at the top of a cell.
-        Assert.DoesNotContain(lines, l => l.StartsWith("using var ", StringComparison.Ordinal) || l.StartsWith("namespace ", StringComparison.Ordinal));
+        Assert.DoesNotContain(lines, l => l.StartsWith("using var ", StringComparison.Ordinal)
+            || l.StartsWith("namespace ", StringComparison.Ordinal));
         Assert.DoesNotMatch("""(/home/|/root/|/Users/|[A-Z]:\\\\)""", text);
         Assert.DoesNotContain("<script", text);
     }
@@ -329,9 +345,11 @@ public partial class HygieneTests
         Assert.StartsWith("# ", prose);
         if (path.Contains("/solutions/"))
             return;
-        foreach (var part in new[] { "**The question.**", "**After this notebook you can**", "**Time:**", "**Before:**", "**Your bet.**", "**What you should see.**", "## Exercises", "## Summary", "## References", "arXiv:" })
+        foreach (var part in new[] { "**The question.**", "**After this notebook you can**", "**Time:**",
+            "**Before:**", "**Your bet.**", "**What you should see.**", "## Exercises", "## Summary", "## References", "arXiv:" })
             Assert.Contains(part, prose);
-        Assert.True(File.Exists(Path.Combine(Host.Root, Path.GetDirectoryName(path)!, "solutions", Path.GetFileName(path))), "no solutions");
+        Assert.True(File.Exists(Path.Combine(Host.Root, Path.GetDirectoryName(path)!, "solutions", Path.GetFileName(path))),
+            "no solutions");
         var code = string.Join('\n', cells.Where(c => (string?)c!["cell_type"] == "code").Select(c => Text(c!["source"])));
         Assert.Equal(Regex.Count(code, @"Figure\.(Lines|Bars|HeatMap|Plane|Panels)\(""") > 0, code.Contains(".Alt("));
     }
@@ -346,10 +364,14 @@ public partial class HygieneTests
     [Theory, MemberData(nameof(Notebooks))]
     public void EveryFigureIsSavedAsAPicture(string path)
     {
-        var cells = JsonNode.Parse(File.ReadAllText(Path.Combine(Host.Root, path)))!["cells"]!.AsArray().Where(c => (string?)c!["cell_type"] == "code").ToList();
-        static int Pictures(JsonNode? cell) => cell!["outputs"]!.AsArray().Count(o => o!["data"] is JsonObject data && (data.ContainsKey("image/png") || data.ContainsKey("image/jpeg")) && !data.ContainsKey("text/html"));
+        var notebook = JsonNode.Parse(File.ReadAllText(Path.Combine(Host.Root, path)))!;
+        var cells = notebook["cells"]!.AsArray().Where(c => (string?)c!["cell_type"] == "code").ToList();
+        static bool IsPicture(JsonNode? output) => output!["data"] is JsonObject data
+            && (data.ContainsKey("image/png") || data.ContainsKey("image/jpeg")) && !data.ContainsKey("text/html");
+        static int Pictures(JsonNode? cell) => cell!["outputs"]!.AsArray().Count(IsPicture);
         // A section on data that may not be shipped is there only where the data are.
-        Assert.All(cells.Where(c => !Text(c!["source"]).Contains("MovieLens.IsHere") || Pictures(c) > 0), c => Assert.Equal(Text(c!["source"]).Contains(".Alt(\"") ? 1 : 0, Pictures(c)));
+        Assert.All(cells.Where(c => !Text(c!["source"]).Contains("MovieLens.IsHere") || Pictures(c) > 0),
+            c => Assert.Equal(Text(c!["source"]).Contains(".Alt(") ? 1 : 0, Pictures(c)));
     }
 
     [Fact]

@@ -25,7 +25,8 @@ public class BanditTests
     [Fact]
     public void TheWorldOfTenItemsHasItsPublishedValues()
     {
-        double[] Values(params int[] rounds) => [.. rounds.Select(t => 10 * OffPolicySupervision.Value(OffPolicySupervision.Retrained(Logger, Reward, t), Reward))];
+        double[] Values(params int[] rounds) =>
+            [.. rounds.Select(t => 10 * OffPolicySupervision.Value(OffPolicySupervision.Retrained(Logger, Reward, t), Reward))];
         Assert.Equal(4.0, 10 * OffPolicySupervision.Value(Logger, Reward), 1e-12);
         Assert.Equal(5.5, 10 * OffPolicySupervision.Value(OffPolicySupervision.ClickFixedPoint(Logger, Reward), Reward), 1e-12);
         Assert.All(Values(1, 2, 3, 10).Zip([5.5, 6.564, 7.283, 9.154]), v => Assert.Equal(v.Second, v.First, 5e-4));
@@ -38,7 +39,8 @@ public class BanditTests
         Assert.All(two.Skip(2), p => Assert.Equal(0, p, 1e-12));
         // Clipped at 2, three items of a uniform logger may have 2/10 each, a fourth 2/10, a fifth the rest; unclipped the best has all.
         double[] uniform = [.. Enumerable.Repeat(0.1, 10)];
-        Assert.Equal([0.2, 0.2, 0.2, 0.2, 0.2, 0, 0, 0, 0, 0], OffPolicySupervision.Clipped(uniform, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1], 2).Select(p => Math.Round(p, 12)));
+        Assert.Equal([0.2, 0.2, 0.2, 0.2, 0.2, 0, 0, 0, 0, 0],
+            OffPolicySupervision.Clipped(uniform, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1], 2).Select(p => Math.Round(p, 12)));
         Assert.Equal(1, OffPolicySupervision.Clipped(uniform, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 100)[9], 1e-12);
         Assert.Throws<ArgumentException>(() => OffPolicySupervision.Clipped(uniform, uniform, 0.5));
         Assert.Equal([0.6], world.Regret(Row(Logger)).Select(v => Math.Round(v, 12)));
@@ -67,7 +69,8 @@ public class BanditTests
             _ => (OffPolicyLearning.TopK(3), OffPolicySupervision.TopK(Reward, 3)),
         };
         using var adam = new Adam(model.Weights, 0.02);
-        Training.Run(new Minimizing(model.Layout, model.Weights, objective.On(model, table)), adam, 3000, schedule: s => s < 2000 ? 1 : 0.05);
+        Training.Run(new Minimizing(model.Layout, model.Weights, objective.On(model, table)),
+            adam, 3000, schedule: s => s < 2000 ? 1 : 0.05);
         Assert.All(model.Policy().ToDoubles().Zip(end), p => Assert.Equal(p.Second, p.First, name is "top-k" or "clipped" ? 2e-3 : 1e-4));
     }
 
@@ -81,12 +84,17 @@ public class BanditTests
         var table = world.Endless(world.ZipfLogger()).Table(7, 12);
         var q = random.Uniform([7, 12], ScalarType.Float64);
         var exact = Derivatives.Gradient(OnPolicyLearning.Reinforce(model, world), model.Weights).ToDoubles();
-        foreach (var objective in new[] { OffPolicyLearning.Ips(), OffPolicyLearning.DoublyRobust(q), OffPolicyLearning.DirectMethod(world.Reward), OffPolicyLearning.TopK(1) })
-            Assert.All(Derivatives.Gradient(objective.On(model, table), model.Weights).ToDoubles().Zip(exact), g => Assert.Equal(g.Second, g.First, 1e-12));
-        // Self-normalized, the gradient is along the same direction once Σnw = 1, less V times that of the normalizer, whose expectation is constant.
-        Assert.All(Derivatives.Gradient(OffPolicyLearning.Snips().On(model, table), model.Weights).ToDoubles().Zip(exact), g => Assert.Equal(g.Second, g.First, 1e-12));
+        foreach (var objective in new[] { OffPolicyLearning.Ips(),
+            OffPolicyLearning.DoublyRobust(q), OffPolicyLearning.DirectMethod(world.Reward), OffPolicyLearning.TopK(1) })
+            Assert.All(Derivatives.Gradient(objective.On(model, table), model.Weights).ToDoubles().Zip(exact),
+                g => Assert.Equal(g.Second, g.First, 1e-12));
+        // Self-normalized, the gradient is along the same direction once Σnw = 1, less V times that of the normalizer, whose expectation is
+        // constant.
+        Assert.All(Derivatives.Gradient(OffPolicyLearning.Snips().On(model, table), model.Weights).ToDoubles().Zip(exact),
+            g => Assert.Equal(g.Second, g.First, 1e-12));
         // CE on the policy's own clicks, renewed every step, is the policy gradient, too.
-        Assert.All(Derivatives.Gradient(OnPolicyLearning.OwnClicks(model, world), model.Weights).ToDoubles().Zip(exact), g => Assert.Equal(g.Second, g.First, 1e-12));
+        Assert.All(Derivatives.Gradient(OnPolicyLearning.OwnClicks(model, world), model.Weights).ToDoubles().Zip(exact),
+            g => Assert.Equal(g.Second, g.First, 1e-12));
     }
 
     [Fact]
@@ -98,10 +106,12 @@ public class BanditTests
         using var model = new Factorization(7, 12, 3, random, scale: 1);
         var (one, other) = (world.ZipfLogger(), world.ZipfLogger(2).flip(2));
         var union = LoggedTable.Union(world.Endless(one).Table(7, 12), world.Endless(other).Table(7, 12));
-        Assert.All(OffPolicyLearning.Ips().On(model, union)(model.Weights).ToDoubles().Zip(world.Value(model.Policy())), v => Assert.Equal(-v.Second, v.First, 1e-12));
+        Assert.All(OffPolicyLearning.Ips().On(model, union)(model.Weights).ToDoubles().Zip(world.Value(model.Policy())),
+            v => Assert.Equal(-v.Second, v.First, 1e-12));
         Assert.Throws<ArgumentException>(() => LoggedTable.Union());
         // A log of one click, and one of 99 impressions without: 1 in 100.
-        LoggedTable Same(int count, double click) => new LoggedBandit(zeros(1, count, dtype: ScalarType.Int64), zeros(1, count, dtype: ScalarType.Int64),
+        LoggedTable Same(int count, double click) => new LoggedBandit(zeros(1, count, dtype: ScalarType.Int64),
+            zeros(1, count, dtype: ScalarType.Int64),
             full(1, count, click, dtype: ScalarType.Float64), ones(1, count, dtype: ScalarType.Float64)).Table(1, 1);
         var both = LoggedTable.Union(Same(1, 1), Same(99, 0));
         Assert.Equal(0.01, both.Clicked.ToDoubles()[0], 1e-15);
@@ -117,8 +127,10 @@ public class BanditTests
         var table = world.Endless(Row(Logger)).Table(1, 10);
         var p = model.Policy().reshape(-1);
         var (multiplier, r) = (4 * (1 - p).pow(3), tensor(Reward));
-        var expected = -p * ((multiplier * r) - (p * multiplier * r).sum());                                           // Σ_a λ_K·r·π·(1[a = b] − π_b)
-        Assert.All(Derivatives.Gradient(OffPolicyLearning.TopK(4).On(model, table), model.Weights).ToDoubles().Zip(expected.ToDoubles()), g => Assert.Equal(g.Second, g.First, 1e-12));
+        // Σ_a λ_K·r·π·(1[a = b] − π_b)
+        var expected = -p * ((multiplier * r) - (p * multiplier * r).sum());
+        Assert.All(Derivatives.Gradient(OffPolicyLearning.TopK(4).On(model, table), model.Weights).ToDoubles().Zip(expected.ToDoubles()),
+            g => Assert.Equal(g.Second, g.First, 1e-12));
     }
 
     // 400 logs of one world, as replicas.
@@ -130,7 +142,7 @@ public class BanditTests
         using var one = ClickWorld.Planted(5, 10, random);
         var world = new ClickWorld(one.Reward.repeat(Logs, 1, 1));
         var logger = world.ZipfLogger();
-        using var many = new ReplicaRandom(Enumerable.Range(1, Logs).Select(s => (long)s).ToArray());
+        using var many = new ReplicaRandom(Enumerable.Range(1, Logs).ToArray());
         return (world, world.Draw(logger, impressions, many), (one.Reward * 3).softmax(-1), (one.Reward * 0.7) + 0.1, logger);
     }
 
@@ -166,7 +178,8 @@ public class BanditTests
         if (name is "IPS" or "SNIPS" or "DR" or "SNDR")
             Assert.Equal(truth, exact.Value[0], 1e-12);
         if (name == "clipped")
-            Assert.Equal(truth - (world.Share.unsqueeze(-1) * world.Reward * (policy - (2 * logger)).clamp_min(0)).sum([1, 2]).ToDoubles()[0], exact.Value[0], 1e-12);
+            Assert.Equal(truth - (world.Share.unsqueeze(-1) * world.Reward * (policy - (2 * logger)).clamp_min(0)).sum([1, 2])
+                .ToDoubles()[0], exact.Value[0], 1e-12);
         if (name == "DM")
             Assert.Equal((0.7 * truth) + 0.1, exact.Value[0], 1e-12);
     }
@@ -183,7 +196,8 @@ public class BanditTests
         var covered = doublyRobust.Interval(0.95).Count(i => i.Low <= truth && truth <= i.High);
         Assert.InRange(covered / (double)Logs, 0.95 - (3 * Math.Sqrt(0.95 * 0.05 / Logs)), 0.95 + (3 * Math.Sqrt(0.95 * 0.05 / Logs)));
         var range = (policy / logger).max().ToDouble();
-        Assert.InRange(OffPolicyEvaluation.Ips(log, policy).EmpiricalBernsteinBound(range, delta: 0.05).Count(bound => bound <= truth), (int)(0.95 * Logs), Logs);
+        Assert.InRange(OffPolicyEvaluation.Ips(log, policy).EmpiricalBernsteinBound(range, delta: 0.05).Count(bound => bound <= truth),
+            (int)(0.95 * Logs), Logs);
         // The logger's own value needs no weights: every impression counts.
         var own = OffPolicyEvaluation.Ips(log, logger);
         Assert.All(own.EffectiveSampleSize, n => Assert.Equal(impressions, n, 1e-6));
@@ -191,7 +205,8 @@ public class BanditTests
         // E[w²] = Σ ρ·π²/π_log, so the effective size is n over that.
         var chi = (world.Share.unsqueeze(-1) * policy.square() / logger).sum([1, 2]).ToDoubles()[0];
         Assert.Equal(impressions / chi, OffPolicyEvaluation.Ips(log, policy).EffectiveSampleSize.Average(), 0.05 * impressions / chi);
-        Assert.Equal(1, OffPolicyEvaluation.Switch(log, policy, model, 0).Value.Zip(OffPolicyEvaluation.DirectMethod(log, policy, model).Value, (a, b) => a / b).Average(), 1e-12);
+        Assert.Equal(1, OffPolicyEvaluation.Switch(log, policy,
+            model, 0).Value.Zip(OffPolicyEvaluation.DirectMethod(log, policy, model).Value, (a, b) => a / b).Average(), 1e-12);
     }
 
     [Fact]
@@ -228,8 +243,10 @@ public class BanditTests
         {
             foreach (var act in new Func<object>[]
             {
-                () => world.Value(policy), () => world.Regret(policy), () => world.Draw(policy, 1, random), () => world.Endless(policy), () => OffPolicyEvaluation.Ips(log, policy),
-                () => OffPolicyEvaluation.Snips(log, policy), () => OffPolicyEvaluation.DirectMethod(log, policy, world.Reward), () => OffPolicyEvaluation.DoublyRobust(log, policy, world.Reward),
+                () => world.Value(policy), () => world.Regret(policy),
+                    () => world.Draw(policy, 1, random), () => world.Endless(policy), () => OffPolicyEvaluation.Ips(log, policy),
+                () => OffPolicyEvaluation.Snips(log, policy), () => OffPolicyEvaluation.DirectMethod(log, policy, world.Reward),
+                    () => OffPolicyEvaluation.DoublyRobust(log, policy, world.Reward),
                 () => Exposure.Of(policy, world.Share),
             })
                 Assert.Contains(said, Assert.Throws<ArgumentException>(act).Message);
@@ -241,7 +258,8 @@ public class BanditTests
         Assert.Equal(1, world.Draw(rounded, 100, random).Propensities.max().ToDoubles()[0]);
         Assert.Throws<ArgumentException>(() => world.ZipfLogger(double.NaN));
         Assert.Throws<ArgumentException>(() => new ClickWorld(world.Click, [double.MaxValue, double.MaxValue]));
-        Assert.Throws<ArgumentException>(() => Recommending.Loop(world, twice / 2, new LoopArm("a", null, Greedy: true, Exploration: 2), [1]));
+        Assert.Throws<ArgumentException>(() => Recommending.Loop(world,
+            twice / 2, new LoopArm("a", null, Greedy: true, Exploration: 2), [1]));
         // An enumeration is not uncertain.
         var exact = OffPolicyEvaluation.Ips(world.Endless(twice / 2), twice / 2);
         Assert.Equal([0.0], exact.StandardError);
@@ -278,12 +296,15 @@ public class BanditTests
         Tensor Numbers(params double[] numbers) => tensor(numbers).unsqueeze(0);
         void Refused(string why, Func<object?> act) => Assert.Contains(why, Assert.Throws<ArgumentException>(() => { act(); }).Message);
         var logger = Row([0.5, 0.5]);
-        Refused("a propensity is 0 (replica 0, impression 1), allowed is a number in (0, 1]", () => new LoggedBandit(Ids(0, 0), Ids(0, 1), Numbers(1, 0), Numbers(0.5, 0)));
+        Refused("a propensity is 0 (replica 0, impression 1), allowed is a number in (0, 1]",
+            () => new LoggedBandit(Ids(0, 0), Ids(0, 1), Numbers(1, 0), Numbers(0.5, 0)));
         Refused("a propensity is 1.5", () => new LoggedBandit(Ids(0), Ids(0), Numbers(1), Numbers(1.5)));
         Refused("a propensity is NaN", () => new LoggedBandit(Ids(0), Ids(0), Numbers(1), Numbers(double.NaN)));
         Refused("a reward is Infinity", () => new LoggedBandit(Ids(0), Ids(0), Numbers(double.PositiveInfinity), Numbers(0.5)));
-        Refused("the log is empty", () => new LoggedBandit(zeros(1, 0, dtype: ScalarType.Int64), zeros(1, 0, dtype: ScalarType.Int64), zeros(1, 0), zeros(1, 0)));
-        Refused("an item's id is 7 (replica 0, impression 0), allowed is 0 to 1", () => new LoggedBandit(Ids(0), Ids(7), Numbers(1), Numbers(0.5), logger));
+        Refused("the log is empty", () => new LoggedBandit(zeros(1, 0, dtype: ScalarType.Int64),
+            zeros(1, 0, dtype: ScalarType.Int64), zeros(1, 0), zeros(1, 0)));
+        Refused("an item's id is 7 (replica 0, impression 0), allowed is 0 to 1",
+            () => new LoggedBandit(Ids(0), Ids(7), Numbers(1), Numbers(0.5), logger));
         Refused("a context's id is -1", () => new LoggedBandit(Ids(-1), Ids(0), Numbers(1), Numbers(0.5), logger));
         Refused("items have the shape [1, 2]", () => new LoggedBandit(Ids(0), Ids(0, 1), Numbers(1), Numbers(0.5)));
         Refused("an item's id is 2", () => new LoggedBandit(Ids(0), Ids(2), Numbers(1), Numbers(0.5)).Table(1, 2));
@@ -326,19 +347,23 @@ public class BanditTests
         using var scope = NewDisposeScope();
         var scores = tensor(new[,] { { 0.1, 0.9, 0.5, 0.3 }, { 1.0, 1, 1, 0 }, { 4.0, 3, 2, 1 } });
         var ranks = Ranking.Ranks(scores, [2, 0, 3], tensor(new[,] { { 0.0, 1, 0, 0 }, { 0.0, 0, 0, 0 }, { 0.0, 0, 0, 0 } }));
-        Assert.Equal([1, 2, 4], ranks.Select(r => r.Mean));                            // an excluded item does not compete; of three equals, the middle
+        // an excluded item does not compete; of three equals, the middle
+        Assert.Equal([1, 2, 4], ranks.Select(r => r.Mean));
         // Of three equals each order is as likely: one in three is not among the first two.
         Assert.Equal((1 + (2 / 3.0)) / 3, Ranking.HitRate(ranks, 2), 1e-12);
         Assert.Equal((1 + ((1 + (1 / Math.Log2(3)) + (1 / Math.Log2(4))) / 3)) / 3, Ranking.Ndcg(ranks, 3), 1e-12);
         Assert.Throws<ArgumentException>(() => Ranking.Ranks(scores, [2, 0, 9]));
         Assert.Throws<ArgumentException>(() => Ranking.HitRate([], 1));
         double[] p = [0.2, 0.4, 0.4, 0.8, 0.6, 0.1], y = [0, 1, 0, 1, 0, 0];
-        var pairs = Enumerable.Range(0, 6).Where(i => y[i] == 1).SelectMany(i => Enumerable.Range(0, 6).Where(j => y[j] == 0).Select(j => p[i] > p[j] ? 1 : p[i] == p[j] ? 0.5 : 0));
+        var pairs = Enumerable.Range(0, 6).Where(i => y[i] == 1)
+            .SelectMany(i => Enumerable.Range(0, 6).Where(j => y[j] == 0).Select(j => p[i] > p[j] ? 1 : p[i] == p[j] ? 0.5 : 0));
         Assert.Equal(pairs.Average(), ClickPrediction.Auc(p, y), 1e-12);
-        Assert.Equal(-(Math.Log(0.8) + Math.Log(0.4) + Math.Log(0.6) + Math.Log(0.8) + Math.Log(0.4) + Math.Log(0.9)) / 6, ClickPrediction.LogLoss(p, y), 1e-12);
+        Assert.Equal(-(Math.Log(0.8) + Math.Log(0.4) + Math.Log(0.6) + Math.Log(0.8) + Math.Log(0.4) + Math.Log(0.9)) / 6,
+            ClickPrediction.LogLoss(p, y), 1e-12);
         Assert.Equal(Math.Abs(p.Sum() - y.Sum()) / 6, ClickPrediction.CalibrationError(p, y, 1), 1e-12);
         // Where a bin's edge falls among equal predictions, their order does not matter.
-        var (error, other) = (ClickPrediction.CalibrationError(p, y, 3), ClickPrediction.CalibrationError([.. p.Reverse()], [.. y.Reverse()], 3));
+        var (error, other) = (ClickPrediction.CalibrationError(p, y, 3),
+            ClickPrediction.CalibrationError([.. p.Reverse()], [.. y.Reverse()], 3));
         Assert.Equal(error, other, 1e-15);
         Assert.Equal((0.3 + Math.Abs(0.8 - 1) + Math.Abs(1.4 - 1)) / 6, error, 1e-12);
         Assert.Throws<ArgumentException>(() => ClickPrediction.Auc(p, [1, 1, 1, 1, 1, 1]));
@@ -358,7 +383,8 @@ public class BanditTests
             using var model = new Factorization(4, 6, 4, random, scale: 0.5);
             using var adam = new Adam(model.Weights, 0.05);
             using var table = world.Endless(logger).Table(4, 6);
-            Training.Run(new Minimizing(model.Layout, model.Weights, OffPolicyLearning.ClickRegression(model, table)), adam, 3000, schedule: s => s < 2000 ? 1 : 0.1);
+            Training.Run(new Minimizing(model.Layout, model.Weights, OffPolicyLearning.ClickRegression(model, table)),
+                adam, 3000, schedule: s => s < 2000 ? 1 : 0.1);
             Assert.True((model.ClickRate() - world.Reward).abs().max().ToDouble() < 1e-3);
         }
     }
@@ -371,8 +397,11 @@ public class BanditTests
             using var random = new ReplicaRandom(1, 2);
             using var world = ClickWorld.Planted(6, 10, random);
             using var first = world.ZipfLogger();
-            Recommending.Loop(world, first, new LoopArm("CE", OffPolicyLearning.ClickCrossEntropy(), Greedy: false), [1, 2], rounds: 2, impressions: 50);
-            Recommending.Drift([1, 2], [0.01], new Dictionary<string, Func<TableModel, ClickWorld, Tensor, LossFunction>> { ["REINFORCE"] = (model, b, _) => OnPolicyLearning.Reinforce(model, b) }, steps: 20);
+            Recommending.Loop(world, first, new LoopArm("CE", OffPolicyLearning.ClickCrossEntropy(), Greedy: false),
+                [1, 2], rounds: 2, impressions: 50);
+            Recommending.Drift([1, 2], [0.01], new Dictionary<string, Func<TableModel,
+                ClickWorld, Tensor, LossFunction>>
+            { ["REINFORCE"] = (model, b, _) => OnPolicyLearning.Reinforce(model, b) }, steps: 20);
             OneEpoch.Run(new OneEpochSettings { Users = 20, Items = 10, Impressions = 200, Batch = 50, Fresh = true }, [1, 2]);
         }
         All();

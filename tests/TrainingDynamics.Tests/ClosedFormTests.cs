@@ -41,7 +41,8 @@ public class ClosedFormTests
             "sgd .5" => (Equilibrium.Sgd(rate, decay, g, 0.5), (w, _) => new Sgd(w, rate, 0.5, decoupledDecay: decay)),
             "sgd .9" => (Equilibrium.Sgd(rate, decay, g, 0.9), (w, _) => new Sgd(w, rate, 0.9, decoupledDecay: decay)),
             "sgd l2" => (Equilibrium.SgdL2(rate, decay, g, 0.9), (w, _) => new Sgd(w, rate, 0.9, l2: decay)),
-            "nesterov" => (Equilibrium.SgdNesterov(rate, decay, g, 0.9), (w, _) => new Sgd(w, rate, 0.9, decoupledDecay: decay, nesterov: true)),
+            "nesterov" => (Equilibrium.SgdNesterov(rate, decay, g, 0.9),
+                (w, _) => new Sgd(w, rate, 0.9, decoupledDecay: decay, nesterov: true)),
             "nesterov l2" => (Equilibrium.SgdNesterovL2(rate, decay, g, 0.9), (w, _) => new Sgd(w, rate, 0.9, l2: decay, nesterov: true)),
             "adamw" => (Equilibrium.AdamW(adamRate, adamDecay, D), (w, _) => new AdamW(w, adamRate, adamDecay, beta2: 0.99)),
             "lion" => (Equilibrium.Lion(adamRate, adamDecay, D), (w, _) => new Lion(w, adamRate, adamDecay)),
@@ -85,10 +86,12 @@ public class ClosedFormTests
         Assert.Equal(1, Equilibrium.Sgdp(1e-9, 1e-9, 10, 0.9).Angle / Math.Sqrt(2e-18), 1e-9);
         Assert.Equal(Warmup.RAdamLength(1_000_000_000, 0.999), Warmup.RAdamLength(2_000_000_000, 0.999), 1e-9);
         Assert.True(Exponential.OfSgd(0.1, 1e-9)(2_000_000_000) > 1);
-        Close([1 / (1 + Math.Exp(1000 * 1e-3)), 1 / (1 + Math.Exp(-1000 * 1e-3))], KlMinimal.Regularized([0.5, 0.5], [1e6, 1e6 + 1e-3], 0.001), 1e-6);
+        Close([1 / (1 + Math.Exp(1000 * 1e-3)), 1 / (1 + Math.Exp(-1000 * 1e-3))],
+            KlMinimal.Regularized([0.5, 0.5], [1e6, 1e6 + 1e-3], 0.001), 1e-6);
         Close([0.25, 0.75], OffPolicySupervision.ExponentialFixedPoint([0.5, 0.5], [0.2, 0.6], 0.001));
         Close([0.5, 0.5], OffPolicySupervision.ExponentialFixedPoint([0.5, 0.5], [0.2, 0.6], 1e300));
-        Close([1 + (0.2 * (Math.E - 1)), 1 + (0.6 * (Math.E - 1))], OffPolicySupervision.ExponentialFixedPoint([0.5, 0.5], [0.2, 0.6], 1), normalize: true);
+        Close([1 + (0.2 * (Math.E - 1)), 1 + (0.6 * (Math.E - 1))],
+            OffPolicySupervision.ExponentialFixedPoint([0.5, 0.5], [0.2, 0.6], 1), normalize: true);
         Close([1, 0], OffPolicySupervision.Retrained([0.5, 0.5], [10, 9], 400));
         Close([1, 0], OffPolicySupervision.Retrained([0.5, 0.5], [0.02, 0.01], 200));
         Close([Math.Pow(2, 30), 1], OffPolicySupervision.Retrained([0.5, 0.5], [0.02, 0.01], 30), normalize: true);
@@ -98,7 +101,8 @@ public class ClosedFormTests
         Close([0.4, 0.6, 0], OffPolicySupervision.Clipped([0.2, 0.3, 0.5], [1, 1, 0.5], 3));
         foreach (var h in new[] { 1e-12, 1e-6, 0.1, 0.999, 1.001, 30, 1e12 })
         {
-            var series = h < 5 ? Enumerable.Range(1, 40).Sum(k => -Math.Pow(-h, k) / Enumerable.Range(1, k + 1).Aggregate(1.0, (f, j) => f * j)) : 1 - (1 / h) + (Math.Exp(-h) / h);
+            var series = h < 5 ? Enumerable.Range(1, 40)
+                .Sum(k => -Math.Pow(-h, k) / Enumerable.Range(1, k + 1).Aggregate(1.0, (f, j) => f * j)) : 1 - (1 / h) + (Math.Exp(-h) / h);
             Assert.Equal(1, OffPolicySupervision.ArrivedShare(h) / series, 1e-12);
         }
         // A first buffer at decays so small that 1 − α cancels: −λ/(1 − γ) to first order.
@@ -116,9 +120,11 @@ public class ClosedFormTests
     [InlineData(0.0001, 0.999)]
     public void TheFlowOfTheExpectedRewardIsWhereItsClosedFormSays(double likeliest, double success)
     {
-        double[] policy = [likeliest, likeliest / 3, likeliest / 10, .. new[] { 0.7, 0.3 }.Select(p => p * (1 - (likeliest * (1 + (1 / 3.0) + 0.1))))];
+        double[] policy = [likeliest, likeliest / 3, likeliest / 10,
+            .. new[] { 0.7, 0.3 }.Select(p => p * (1 - (likeliest * (1 + (1 / 3.0) + 0.1))))];
         bool[] correct = [true, true, true, false, false];
-        // θ̇_i = π_i·(1[i ∈ S] − J), by Runge and Kutta's method in the time that J takes, so that it stops exactly at the success asked for.
+        // θ̇_i = π_i·(1[i ∈ S] − J), by Runge and Kutta's method in the time that J takes, so that it stops exactly at the success asked
+        // for.
         var theta = policy.Select(p => Math.Log(p)).ToArray();
         double[] Softmax(double[] t) => [.. t.Select(l => Math.Exp(l) / t.Sum(Math.Exp))];
         double J(double[] t) => Softmax(t).Zip(correct, (p, c) => c ? p : 0).Sum();
@@ -143,7 +149,8 @@ public class ClosedFormTests
             var four = Slope(Ahead(theta, three, step));
             theta = [.. theta.Select((t, i) => t + (step / 6 * (one[i] + (2 * two[i]) + (2 * three[i]) + four[i])))];
         }
-        Assert.All(Softmax(theta).Zip(KlMinimal.VanillaPolicyGradient(policy, correct, success)), p => Assert.Equal(p.First, p.Second, 1e-7));
+        Assert.All(Softmax(theta).Zip(KlMinimal.VanillaPolicyGradient(policy, correct, success)),
+            p => Assert.Equal(p.First, p.Second, 1e-7));
         foreach (var near in new[] { 1 - 1e-9, 1 - 1e-12, 1 - 1e-15 })
             Assert.Equal(1, KlMinimal.VanillaPolicyGradient(policy, correct, near)[3..].Sum() / (1 - near), 1e-9);
     }
@@ -159,7 +166,8 @@ public class ClosedFormTests
             using var walk = new RandomWalk(D, random, dtype: ScalarType.Float64);
             using var ball = new FixedNorm(new Sgd(walk.Weights, 1, momentum: 0.9), walk.Layout, rate, project: project);
             var angle = 0.0;
-            Training.Run(walk, ball, 1000, o => angle += Geometry.AngularUpdate(o.Before, o.After, walk.Layout).Average(a => a[0]) / 800, s => s > 200);
+            Training.Run(walk, ball, 1000, o => angle += Geometry.AngularUpdate(o.Before, o.After, walk.Layout).Average(a => a[0]) / 800,
+                s => s > 200);
             return angle;
         }
         Assert.Equal(1, Measured(true) / Math.Atan(rate), 1e-9);

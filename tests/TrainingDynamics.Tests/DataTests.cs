@@ -101,7 +101,16 @@ public sealed class DataTests : IDisposable
         }
         var e = Assert.Throws<DataFileException>(() => Mnist.Digits.LoadComplete(_folder));
         Assert.Contains(_folder, e.Message);
-        Assert.Contains(damage switch { "truncated" => "2000 bytes, found 3", "short gzip" => "truncated", "other format" => "expected the header", "other count" => "found images 2000", "foreign label" => "found 200", _ => "missing" }, e.Message);
+        Assert.Contains(damage switch
+        {
+            "truncated" => "2000 bytes, found 3",
+            "short gzip" => "truncated",
+            "other format" => "expected the header",
+            "other count" => "found images 2000",
+            "foreign label" => "found 200",
+            _ => "missing"
+        },
+            e.Message);
     }
 
     [Fact]
@@ -154,7 +163,8 @@ public sealed class DataTests : IDisposable
             Assert.Contains(why, Assert.Throws<DataFileException>(() => MovieLens.Load(_folder)).Message);
         }
         Refused("line 1: expected the columns userId,movieId,rating,timestamp, found 'user,item'", "user,item\n1,2\n");
-        Refused("line 3: expected 4 columns (userId,movieId,rating,timestamp), found 2: '2,30'", "userId,movieId,rating,timestamp\n5,10,4.0,100\n2,30");
+        Refused("line 3: expected 4 columns (userId,movieId,rating,timestamp), found 2: '2,30'",
+            "userId,movieId,rating,timestamp\n5,10,4.0,100\n2,30");
         Refused("line 2: expected rating to be a number from 0.5 to 5, found 'x'", "userId,movieId,rating,timestamp\n5,10,x,100\n");
         Refused("line 2: expected rating to be a number from 0.5 to 5, found '7'", "userId,movieId,rating,timestamp\n5,10,7,100\n");
         Refused("line 2: the movieId 99 is unknown", "userId,movieId,rating,timestamp\n5,99,4,100\n");
@@ -184,7 +194,8 @@ public sealed class DataTests : IDisposable
             return memory.ToArray();
         }
         Assert.Contains("line 1: expected 64 pixels", Assert.Throws<DataFileException>(() => Digits.Parse(Pack("1,2,3\n"), "x")).Message);
-        Assert.Contains("found '17'", Assert.Throws<DataFileException>(() => Digits.Parse(Pack("17," + string.Join(',', Enumerable.Repeat(0, 64)) + "\n"), "x")).Message);
+        Assert.Contains("found '17'", Assert.Throws<DataFileException>(() =>
+            Digits.Parse(Pack("17," + string.Join(',', Enumerable.Repeat(0, 64)) + "\n"), "x")).Message);
     }
 
     [Fact]
@@ -202,7 +213,8 @@ public sealed class DataTests : IDisposable
             while (await reader.ReadLineAsync() is { Length: > 0 })
             {
             }
-            await stream.WriteAsync(System.Text.Encoding.ASCII.GetBytes("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"));
+            await stream.WriteAsync(System.Text.Encoding.ASCII.GetBytes(
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"));
         }));
     }
 

@@ -15,9 +15,10 @@ namespace TrainingDynamics.Tests;
 public class DivergedTests
 {
     private const int Replicas = 16, Lost = 5;
-    private static readonly Layout Matrices = new(new Block("a", [3, 4], Invariance.Whole), new Block("b", [5, 2], Invariance.Rows), new Block("c", [3]));
+    private static readonly Layout Matrices = new(new Block("a", [3, 4], Invariance.Whole),
+        new Block("b", [5, 2], Invariance.Rows), new Block("c", [3]));
 
-    private static ReplicaRandom Seeds() => new([.. Enumerable.Range(1, Replicas).Select(s => (long)s)]);
+    private static ReplicaRandom Seeds() => new([.. Enumerable.Range(1, Replicas)]);
 
     /// <summary>The same numbers twice, the second time with one replica of NaN.</summary>
     private static (Tensor Whole, Tensor Broken) Both(Func<ReplicaRandom, Tensor> make)
@@ -30,7 +31,8 @@ public class DivergedTests
     }
 
     private static void OnlyOneIsLost(Tensor whole, Tensor broken)
-        => OnlyOneIsLost(whole.ToDoubles().Chunk((int)(whole.numel() / Replicas)).ToArray(), broken.ToDoubles().Chunk((int)(broken.numel() / Replicas)).ToArray());
+        => OnlyOneIsLost(whole.ToDoubles().Chunk((int)(whole.numel() / Replicas)).ToArray(),
+            broken.ToDoubles().Chunk((int)(broken.numel() / Replicas)).ToArray());
 
     private static void OnlyOneIsLost(double[] whole, double[] broken)
         => OnlyOneIsLost(whole.Select(v => new[] { v }).ToArray(), broken.Select(v => new[] { v }).ToArray());
@@ -98,10 +100,14 @@ public class DivergedTests
 
     private static readonly Dictionary<string, Objective> All = new Objective[]
     {
-        FineTuning.Sft(), FineTuning.Sft(4).Named("SFT, drawn"), FineTuning.Dft(), FineTuning.Asft(), FineTuning.Eaft(), FineTuning.IwSft(), FineTuning.Dpo(), FineTuning.SimPo(),
-        FineTuning.Reinforce(), FineTuning.Reinforce(4).Named("REINFORCE, drawn"), FineTuning.ReinforceWithBaseline(4), FineTuning.OneZero(), FineTuning.Grpo(),
-        FineTuning.DrGrpo(), FineTuning.Ppo(2), FineTuning.SelfSft(), FineTuning.IterativeSft(2), FineTuning.Oracle(), FineTuning.OnPolicyDistillation(),
-        FineTuning.OnPolicyDistillation(4).Named("distillation, drawn"), FineTuning.Sdft(), FineTuning.Grpo().WithKl(0.1), FineTuning.Grpo().WithKl(0.1, forward: true),
+        FineTuning.Sft(), FineTuning.Sft(4).Named("SFT, drawn"),
+            FineTuning.Dft(), FineTuning.Asft(), FineTuning.Eaft(), FineTuning.IwSft(), FineTuning.Dpo(), FineTuning.SimPo(),
+        FineTuning.Reinforce(), FineTuning.Reinforce(4).Named("REINFORCE, drawn"),
+            FineTuning.ReinforceWithBaseline(4), FineTuning.OneZero(), FineTuning.Grpo(),
+        FineTuning.DrGrpo(), FineTuning.Ppo(2), FineTuning.SelfSft(),
+            FineTuning.IterativeSft(2), FineTuning.Oracle(), FineTuning.OnPolicyDistillation(),
+        FineTuning.OnPolicyDistillation(4).Named("distillation, drawn"),
+            FineTuning.Sdft(), FineTuning.Grpo().WithKl(0.1), FineTuning.Grpo().WithKl(0.1, forward: true),
     }.ToDictionary(o => o.Name);
 
     [Theory, MemberData(nameof(Objectives))]
@@ -119,7 +125,8 @@ public class DivergedTests
                 void Break() => model.Weights[Lost] = breaks ? double.NaN : model.Weights[Lost];
                 if (before)
                     Break();
-                using var prompts = new Prompts(model.AllContexts(), tensor(new[,] { { 1.0, 0, 0 }, { 0.0, 1, 1 } }), tensor(new[,] { { 0.8, 0.1, 0.1 }, { 0.2, 0.4, 0.4 } }));
+                using var prompts = new Prompts(model.AllContexts(),
+                    tensor(new[,] { { 1.0, 0, 0 }, { 0.0, 1, 1 } }), tensor(new[,] { { 0.8, 0.1, 0.1 }, { 0.2, 0.4, 0.4 } }));
                 using var task = new FineTuningTask(model, prompts, All[name], random);
                 if (!before)
                     Break();
@@ -138,18 +145,23 @@ public class DivergedTests
         var (v, vLost) = Both(r => r.Normal([25], ScalarType.Float64) + 0.1);
         foreach (var of in new Func<Tensor, Tensor, double[][]>[]
         {
-            (a, b) => Geometry.Norm(a, Matrices), (a, b) => Geometry.Rms(a, Matrices), (a, b) => Geometry.Cosine(a, b, Matrices), (a, b) => Geometry.AngularUpdate(a, b, Matrices),
+            (a, b) => Geometry.Norm(a, Matrices), (a, b) => Geometry.Rms(a, Matrices),
+                (a, b) => Geometry.Cosine(a, b, Matrices), (a, b) => Geometry.AngularUpdate(a, b, Matrices),
             (a, b) => Geometry.UnitSphereGradientNorm(a, b, Matrices),
         })
             OnlyOneIsLost(of(w, v), of(wLost, vLost));
         foreach (var of in new Func<Tensor, Tensor, double[]>[]
         {
-            WeightChange.L1, WeightChange.L2, (a, b) => WeightChange.FisherL2(a, b, ones_like(a)), (a, b) => WeightChange.Spectral(a, b, Matrices),
-            (a, b) => WeightChange.StableRankShare(a, b, Matrices), WeightChange.EqualFloat32, WeightChange.EqualBFloat16, (a, b) => Invariances.JointCosine(a, b, Matrices, "a", "b"),
+            WeightChange.L1, WeightChange.L2, (a, b) => WeightChange.FisherL2(a, b, ones_like(a)),
+                (a, b) => WeightChange.Spectral(a, b, Matrices),
+            (a, b) => WeightChange.StableRankShare(a, b, Matrices),
+                WeightChange.EqualFloat32, WeightChange.EqualBFloat16, (a, b) => Invariances.JointCosine(a, b, Matrices, "a", "b"),
         })
             OnlyOneIsLost(of(w, v), of(w, vLost));
-        OnlyOneIsLost(Derivatives.TopHessianEigenvalue(x => x.pow(4).sum(1), w), Derivatives.TopHessianEigenvalue(x => x.pow(4).sum(1), wLost));
-        var (budget, budgetLost) = (new NormBudget(Matrices, [.. Enumerable.Repeat(0.1, Replicas)]), new NormBudget(Matrices, [.. Enumerable.Repeat(0.1, Replicas)]));
+        OnlyOneIsLost(Derivatives.TopHessianEigenvalue(x => x.pow(4).sum(1), w),
+            Derivatives.TopHessianEigenvalue(x => x.pow(4).sum(1), wLost));
+        var (budget, budgetLost) = (new NormBudget(Matrices, [.. Enumerable.Repeat(0.1, Replicas)]),
+            new NormBudget(Matrices, [.. Enumerable.Repeat(0.1, Replicas)]));
         var (turning, turningLost) = (new Turning(Matrices), new Turning(Matrices));
         budget.Add(w, v);
         budgetLost.Add(w, vLost);
@@ -165,7 +177,8 @@ public class DivergedTests
         var logBase = other.Normal([4, 5], ScalarType.Float64).add_(1).log_softmax(-1);
         foreach (var of in new Func<Tensor, Tensor, double[]>[]
         {
-            Divergence.ForwardKl, Divergence.ReverseKl, Divergence.TotalVariation, Divergence.L2, (a, b) => Divergence.Decompose(a, b, correct).Gratuitous, (a, b) => Divergence.Decompose(a, b, correct).Price,
+            Divergence.ForwardKl, Divergence.ReverseKl, Divergence.TotalVariation, Divergence.L2,
+                (a, b) => Divergence.Decompose(a, b, correct).Gratuitous, (a, b) => Divergence.Decompose(a, b, correct).Price,
         })
             OnlyOneIsLost(of(logBase, log), of(logBase, logLost));
 
@@ -173,7 +186,8 @@ public class DivergedTests
         using var world = new ClickWorld(other.Uniform([4, 5], ScalarType.Float64));
         foreach (var of in new Func<Tensor, double[]>[]
         {
-            world.Value, world.Regret, p => Exposure.Gini(Exposure.Of(p, world.Share)), p => Exposure.EffectiveItems(Exposure.Of(p, world.Share)),
+            world.Value, world.Regret, p => Exposure.Gini(Exposure.Of(p, world.Share)),
+                p => Exposure.EffectiveItems(Exposure.Of(p, world.Share)),
             p => Exposure.Coverage(Exposure.Of(p, world.Share)), p => Exposure.Jaccard(p, 2),
         })
             OnlyOneIsLost(of(policy), of(policyLost));
@@ -181,8 +195,11 @@ public class DivergedTests
         using var logged = world.Draw(uniform, 50, other);
         foreach (var of in new Func<Tensor, Estimate>[]
         {
-            p => OffPolicyEvaluation.Ips(logged, p), p => OffPolicyEvaluation.Ips(logged, p, clip: 2), p => OffPolicyEvaluation.Snips(logged, p), p => OffPolicyEvaluation.DirectMethod(logged, p, world.Reward),
-            p => OffPolicyEvaluation.DoublyRobust(logged, p, world.Reward), p => OffPolicyEvaluation.SelfNormalizedDoublyRobust(logged, p, world.Reward), p => OffPolicyEvaluation.Switch(logged, p, world.Reward, 2),
+            p => OffPolicyEvaluation.Ips(logged, p), p => OffPolicyEvaluation.Ips(logged, p, clip: 2),
+                p => OffPolicyEvaluation.Snips(logged, p), p => OffPolicyEvaluation.DirectMethod(logged, p, world.Reward),
+            p => OffPolicyEvaluation.DoublyRobust(logged, p, world.Reward),
+                p => OffPolicyEvaluation.SelfNormalizedDoublyRobust(logged, p, world.Reward),
+                p => OffPolicyEvaluation.Switch(logged, p, world.Reward, 2),
         })
         {
             OnlyOneIsLost(of(policy).Value, of(policyLost).Value);
@@ -201,7 +218,8 @@ public class DivergedTests
     public void NoExperimentSpreadsADivergence()
     {
         using var parity = Parity.OnDigits([1, 2], new ParitySettings { Steps = 100, Hidden = [16] });
-        IReadOnlyList<ParityRun> Tune(double other) => parity.FineTune(FineTuning.Dft(4), [1e-3, other], parity.Prompts(Parity.Sft2), steps: 10);
+        IReadOnlyList<ParityRun> Tune(double other) => parity.FineTune(FineTuning.Dft(4),
+            [1e-3, other], parity.Prompts(Parity.Sft2), steps: 10);
         var (whole, broken) = (Tune(1e-4), Tune(1e30));
         Assert.Equal(whole.Where(r => r.Rate == 1e-3), broken.Where(r => r.Rate == 1e-3));
         Assert.All(broken.Where(r => r.Rate == 1e30), r => Assert.True(double.IsNaN(r.New) && double.IsNaN(r.Forward)));
@@ -211,10 +229,19 @@ public class DivergedTests
         using var sequences = ParitySequences.Load(prompts: 10);
         IReadOnlyList<SequenceRun> Answer(double other) => sequences.FineTune(FineTuning.Grpo(4), [1e-4, other], steps: 2, prompts: 2);
         var (said, lost) = (Answer(1e-5), Answer(1e30));
-        Assert.Equal(said.Where(r => r.Rate == 1e-4).Select(r => (r.New, r.Old, r.Forward, r.Change)), lost.Where(r => r.Rate == 1e-4).Select(r => (r.New, r.Old, r.Forward, r.Change)));
-        Assert.All(lost.Where(r => r.Rate == 1e30), r => Assert.True(double.IsNaN(r.New) && double.IsNaN(r.Old) && double.IsNaN(r.Change.Spectral)));
+        Assert.Equal(said.Where(r => r.Rate == 1e-4).Select(r => (r.New, r.Old, r.Forward, r.Change)),
+            lost.Where(r => r.Rate == 1e-4).Select(r => (r.New, r.Old, r.Forward, r.Change)));
+        Assert.All(lost.Where(r => r.Rate == 1e30),
+            r => Assert.True(double.IsNaN(r.New) && double.IsNaN(r.Old) && double.IsNaN(r.Change.Spectral)));
 
-        OneEpochRun Epochs(double other) => OneEpoch.Run(new OneEpochSettings { Users = 20, Items = 10, Impressions = 200, Batch = 50, Epochs = 2 }, [1, 2, 3], w => new Adam(w, [0.01, other, 0.01]));
+        OneEpochRun Epochs(double other) => OneEpoch.Run(new OneEpochSettings
+        {
+            Users = 20,
+            Items = 10,
+            Impressions = 200,
+            Batch = 50,
+            Epochs = 2
+        }, [1, 2, 3], w => new Adam(w, [0.01, other, 0.01]));
         var (good, bad) = (Epochs(0.01), Epochs(1e30));
         foreach (var of in new Func<OneEpochRun, Trace>[] { r => r.Train, r => r.Test, r => r.Auc, r => r.Abundance })
         {
@@ -226,7 +253,9 @@ public class DivergedTests
         using var random = new ReplicaRandom(1, 2, 3);
         using var world = ClickWorld.Planted(6, 10, random);
         using var first = world.ZipfLogger();
-        LoopRun Loop(double other) => Recommending.Loop(world, first, new LoopArm("CE", OffPolicyLearning.ClickCrossEntropy(), Greedy: false), [1, 2, 3], rounds: 3, impressions: 50, train: (model, loss) =>
+        LoopRun Loop(double other) => Recommending.Loop(world, first,
+            new LoopArm("CE", OffPolicyLearning.ClickCrossEntropy(), Greedy: false),
+            [1, 2, 3], rounds: 3, impressions: 50, train: (model, loss) =>
         {
             using var adam = new Adam(model.Weights, [0.03, other, 0.03]);
             Training.Run(new Minimizing(model.Layout, model.Weights, loss), adam, 5);

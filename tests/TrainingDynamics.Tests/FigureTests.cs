@@ -8,7 +8,8 @@ namespace TrainingDynamics.Tests;
 
 public partial class FigureTests
 {
-    private static JsonElement Json(Figure figure) => JsonDocument.Parse(FigurePattern().Match(figure.ToElement()).Groups[1].Value).RootElement;
+    private static JsonElement Json(Figure figure) => JsonDocument.Parse(FigurePattern()
+        .Match(figure.ToElement()).Groups[1].Value).RootElement;
 
     private static Trace Curve()
     {
@@ -21,12 +22,14 @@ public partial class FigureTests
     [Fact]
     public void MeasurementsAreSolidWithABandAndTheoryIsThinAndDashed()
     {
-        var data = Json(Figure.Lines("t", "x", "y").Measured(Curve()).Predicted("theory", x => x)).GetProperty("data").EnumerateArray().ToArray();
+        var data = Json(Figure.Lines("t", "x", "y").Measured(Curve()).Predicted("theory", x => x))
+            .GetProperty("data").EnumerateArray().ToArray();
         Assert.Equal(4, data.Length);
         Assert.Equal("tonexty", data[1].GetProperty("fill").GetString());
         Assert.Equal("solid", data[2].GetProperty("line").GetProperty("dash").GetString());
         Assert.Equal("dash", data[3].GetProperty("line").GetProperty("dash").GetString());
-        Assert.True(data[3].GetProperty("line").GetProperty("width").GetDouble() < data[2].GetProperty("line").GetProperty("width").GetDouble());
+        Assert.True(data[3].GetProperty("line").GetProperty("width")
+            .GetDouble() < data[2].GetProperty("line").GetProperty("width").GetDouble());
         Assert.Equal([2, 3, 4, 5, 6], data[2].GetProperty("y").EnumerateArray().Select(v => v.GetDouble()));
         Assert.Equal(200, data[3].GetProperty("x").GetArrayLength());
     }
@@ -35,30 +38,35 @@ public partial class FigureTests
     public void EveryKindOfFigureIsDrawn()
     {
         var all = Figure.Panels("all",
-            Figure.Lines("lines", "x", "y", logX: true, logY: true).Measured(Curve()).Line("l", [1, 2], [1, 2]).Points("p", [1], [1]).Bet("bet", x => x),
+            Figure.Lines("lines", "x", "y", logX: true, logY: true)
+                .Measured(Curve()).Line("l", [1, 2], [1, 2]).Points("p", [1], [1]).Bet("bet", x => x),
             Figure.Bars("bars", "x", "y").Bar("b", ["one", "two"], [[1, 2], [3]]),
             Figure.HeatMap("map", ["c"], ["r1", "r2"], [[1], [double.NaN]], "scale"),
             Figure.Plane("plane", "x", "y").Contour("z", [0, 1], [0, 1], [[1, 2], [3, 4]]).Arrows("a", [(0, 0, 1, 1)]));
         var root = Json(all);
-        Assert.Equal(["bar", "contour", "heatmap", "scatter"], root.GetProperty("data").EnumerateArray().Select(t => t.GetProperty("type").GetString()).Distinct().Order());
+        Assert.Equal(["bar", "contour", "heatmap", "scatter"],
+            root.GetProperty("data").EnumerateArray().Select(t => t.GetProperty("type").GetString()).Distinct().Order());
         var layout = root.GetProperty("layout");
         Assert.Equal("log", layout.GetProperty("xaxis").GetProperty("type").GetString());
         Assert.Equal("y", layout.GetProperty("yaxis").GetProperty("title").GetProperty("text").GetString());
         Assert.Equal("x4", layout.GetProperty("yaxis4").GetProperty("scaleanchor").GetString());
         Assert.Equal(4, layout.GetProperty("annotations").GetArrayLength());
-        Assert.Equal(JsonValueKind.Null, root.GetProperty("data").EnumerateArray().Single(t => t.GetProperty("type").GetString() == "heatmap").GetProperty("z")[1][0].ValueKind);
+        Assert.Equal(JsonValueKind.Null, root.GetProperty("data")
+            .EnumerateArray().Single(t => t.GetProperty("type").GetString() == "heatmap").GetProperty("z")[1][0].ValueKind);
     }
 
     [Fact]
     public void ALongTitleIsBrokenBetweenWords()
     {
         var words = string.Join(' ', Enumerable.Repeat("seven77", 20));
-        var title = Json(Figure.Lines(words, "x", "y").Line("l", [1, 2], [1, 2])).GetProperty("layout").GetProperty("title").GetProperty("text").GetString()!;
+        var title = Json(Figure.Lines(words, "x", "y").Line("l", [1, 2], [1, 2]))
+            .GetProperty("layout").GetProperty("title").GetProperty("text").GetString()!;
         Assert.Equal(words, title.Replace("<br>", " "));
         Assert.All(title.Split("<br>"), line => Assert.InRange(line.Length, 1, 68));
         var panel = Figure.Lines(words, words, "y").Line("l", [1, 2], [1, 2]);
         var layout = Json(Figure.Panels("three", panel, panel, panel)).GetProperty("layout");
-        foreach (var text in new[] { layout.GetProperty("annotations")[0], layout.GetProperty("xaxis2").GetProperty("title") }.Select(t => t.GetProperty("text").GetString()!))
+        foreach (var text in new[] { layout.GetProperty("annotations")[0], layout.GetProperty("xaxis2").GetProperty("title") }
+            .Select(t => t.GetProperty("text").GetString()!))
             Assert.All(text.Split("<br>"), line => Assert.InRange(line.Length, 1, 24));
     }
 
@@ -92,7 +100,8 @@ public partial class FigureTests
         Assert.Equal(2000, trace.GetProperty("x").GetArrayLength());
         Assert.Equal("long (2000 of 1000000 points)", trace.GetProperty("name").GetString());
         Assert.Equal(999_999, trace.GetProperty("x")[1999].GetDouble());
-        var bars = Json(Figure.Bars("t", "x", "y").Bar("many", [.. x[..3000].Select(v => $"{v}")], [.. x[..3000].Select(v => new[] { v })])).GetProperty("data")[0];
+        var bars = Json(Figure.Bars("t", "x", "y").Bar("many", [.. x[..3000].Select(v => $"{v}")], [.. x[..3000].Select(v => new[] { v })]))
+            .GetProperty("data")[0];
         Assert.Equal("many (2000 of 3000 points)", bars.GetProperty("name").GetString());
         Assert.Equal("2999", bars.GetProperty("x")[1999].GetString());
         var arrows = Json(Figure.Plane("t", "x", "y").Arrows("field", [.. x[..3000].Select(v => (v, v, 1.0, 1.0))])).GetProperty("data")[0];
@@ -106,7 +115,8 @@ public partial class FigureTests
     [Fact]
     public void WhatIsNotFiniteIsLeftOutAndTheNameSaysSo()
     {
-        var data = Json(Figure.Lines("t", "x", "y").Line("gaps", [1, 2, 3, double.NaN], [1, double.NaN, double.PositiveInfinity, 2])).GetProperty("data");
+        var data = Json(Figure.Lines("t", "x", "y").Line("gaps", [1, 2, 3, double.NaN], [1, double.NaN, double.PositiveInfinity, 2]))
+            .GetProperty("data");
         Assert.Equal("gaps (3 of 4 not finite, left out)", data[data.GetArrayLength() - 1].GetProperty("name").GetString());
         Assert.Equal(JsonValueKind.Null, data[data.GetArrayLength() - 1].GetProperty("x")[3].ValueKind);
         var map = Figure.HeatMap("map", ["c"], ["r1", "r2"], [[1], [double.NaN]], "scale");
@@ -121,10 +131,14 @@ public partial class FigureTests
     public void WhatALogarithmicAxisCannotShowIsLeftOutAndTheNameSaysSo()
     {
         static string Name(Figure figure) => Json(figure).GetProperty("data").EnumerateArray().Last().GetProperty("name").GetString()!;
-        Assert.Equal("l (2 of 4 not above 0 on a logarithmic axis, left out)", Name(Figure.Lines("t", "x", "y", logY: true).Line("l", [1, 2, 3, 4], [1, 0, -1, 2])));
-        Assert.Equal("l (1 of 2 not above 0 on a logarithmic axis, left out)", Name(Figure.Lines("t", "x", "y", logX: true).Points("l", [0, 2], [-1, 2])));
-        Assert.Equal("l (1 of 3 not finite, left out) (1 of 3 not above 0 on a logarithmic axis, left out)", Name(Figure.Lines("t", "x", "y", logY: true).Line("l", [1, 2, 3], [1, 0, double.NaN])));
-        Assert.Equal("b (1 of 2 not above 0 on a logarithmic axis, left out)", Name(Figure.Bars("t", "x", "y", logY: true).Bar("b", ["one", "two"], [[0], [1]])));
+        Assert.Equal("l (2 of 4 not above 0 on a logarithmic axis, left out)",
+            Name(Figure.Lines("t", "x", "y", logY: true).Line("l", [1, 2, 3, 4], [1, 0, -1, 2])));
+        Assert.Equal("l (1 of 2 not above 0 on a logarithmic axis, left out)",
+            Name(Figure.Lines("t", "x", "y", logX: true).Points("l", [0, 2], [-1, 2])));
+        Assert.Equal("l (1 of 3 not finite, left out) (1 of 3 not above 0 on a logarithmic axis, left out)",
+            Name(Figure.Lines("t", "x", "y", logY: true).Line("l", [1, 2, 3], [1, 0, double.NaN])));
+        Assert.Equal("b (1 of 2 not above 0 on a logarithmic axis, left out)",
+            Name(Figure.Bars("t", "x", "y", logY: true).Bar("b", ["one", "two"], [[0], [1]])));
         Assert.Equal("l", Name(Figure.Lines("t", "x", "y").Line("l", [1, 2, 3, 4], [1, 0, -1, 2])));
     }
 
@@ -140,7 +154,8 @@ public partial class FigureTests
     public void ClaimsHoldOrNot()
     {
         var claims = new ClaimList();
-        foreach (var empty in (Func<Claim>[])[() => claims.AtMost("e", 1, [], "s"), () => claims.AtLeast("e", 1, [], "s"), () => claims.MeanAtMost("e", 1, [], "s"), () => claims.Check("e", 1, [], 1, "s"), () => claims.CheckRatio("e", 1, [], 1, "s")])
+        foreach (var empty in (Func<Claim>[])[() => claims.AtMost("e", 1, [], "s"), () => claims.AtLeast("e", 1, [], "s"),
+            () => claims.MeanAtMost("e", 1, [], "s"), () => claims.Check("e", 1, [], 1, "s"), () => claims.CheckRatio("e", 1, [], 1, "s")])
             Assert.Contains("'e' has no measured value", Assert.Throws<ArgumentException>("measured", empty).Message);
         Assert.Empty(claims);
         Assert.True(claims.Check("a", 2, [1.9, 2.1], within: 0.05, "s").Holds);
@@ -181,7 +196,9 @@ public partial class FigureTests
         var claims = new ClaimList();
         claims.Check("slope <α>", -1, [-1.01, -0.99], within: 0.05, source: "theory", unit: "1/step");
         claims.AtMost("broken", 1, [2.0], "theory");
-        var formatters = ((IEnumerable<object>)new ClaimFormatterSource().CreateTypeFormatters()).Select(f => (Mime: (string)f.GetType().GetProperty("MimeType")!.GetValue(f)!, Format: f)).ToDictionary(f => f.Mime, f => f.Format);
+        var formatters = ((IEnumerable<object>)new ClaimFormatterSource().CreateTypeFormatters())
+            .Select(f => (Mime: (string)f.GetType().GetProperty("MimeType")!.GetValue(f)!, Format: f))
+            .ToDictionary(f => f.Mime, f => f.Format);
         string Show(string mime)
         {
             using var writer = new StringWriter();
@@ -192,7 +209,8 @@ public partial class FigureTests
         Assert.Contains("✗ FAILS", Show("text/html"));
         Assert.Contains("FAILS: broken", Show("text/plain"));
         var json = JsonDocument.Parse(Show("application/vnd.notebook.claims+json")).RootElement;
-        Assert.Equal(["name", "predicted", "measured", "kind", "relation", "tolerance", "unit", "holds", "source", "seeds", "spread"], json[0].EnumerateObject().Select(p => p.Name));
+        Assert.Equal(["name", "predicted", "measured", "kind", "relation", "tolerance", "unit", "holds", "source", "seeds", "spread"],
+            json[0].EnumerateObject().Select(p => p.Name));
         Assert.Equal("at-most", json[1].GetProperty("relation").GetString());
     }
 

@@ -20,7 +20,8 @@ public class ForgettingTests
         var correct = tensor(new[,] { { 1.0, 0, 1, 0, 0, 1 } });
         foreach (var scale in new[] { 1.0, 10, 60 })
         {
-            var (p, q) = ((randn(3, 7, 6, dtype: ScalarType.Float64)).log_softmax(-1), (randn(3, 7, 6, dtype: ScalarType.Float64) + (scale * correct)).log_softmax(-1));
+            var (p, q) = ((randn(3, 7, 6, dtype: ScalarType.Float64)).log_softmax(-1),
+                (randn(3, 7, 6, dtype: ScalarType.Float64) + (scale * correct)).log_softmax(-1));
             var parts = Divergence.Decompose(p, q, correct);
             for (var r = 0; r < 3; r++)
                 Assert.Equal(parts.Whole[r], parts.Price[r] + parts.Gratuitous[r], 1e-10);
@@ -29,7 +30,8 @@ public class ForgettingTests
         }
         var b = tensor(new[, ,] { { { 0.35, 0.65 } } }).log();
         var exact = tensor(new[, ,] { { { 0.9, 0.1 } } }).log();
-        Assert.Equal((0.35 * Math.Log(0.35 / 0.9)) + (0.65 * Math.Log(0.65 / 0.1)), Divergence.Decompose(b, exact, tensor(new[,] { { 1.0, 0 } })).Price[0], 1e-12);
+        Assert.Equal((0.35 * Math.Log(0.35 / 0.9)) + (0.65 * Math.Log(0.65 / 0.1)),
+            Divergence.Decompose(b, exact, tensor(new[,] { { 1.0, 0 } })).Price[0], 1e-12);
         Assert.Throws<ArgumentException>(() => Divergence.Decompose(b, exact, tensor(new[,] { { 0.0, 0 } })));
     }
 
@@ -43,8 +45,10 @@ public class ForgettingTests
         Assert.Equal(0.25, Divergence.TotalVariation(p, q)[0], 1e-12);
         Assert.Equal(Math.Sqrt(0.125), Divergence.L2(p, q)[0], 1e-12);
         // Probabilities in place of logarithms have a "divergence", too: refused.
-        Assert.Contains("logPolicy are no log-probabilities", Assert.Throws<ArgumentException>(() => Divergence.ForwardKl(p, q.exp())).Message);
-        Assert.Contains("logBase are no log-probabilities", Assert.Throws<ArgumentException>(() => Divergence.Decompose(p.exp(), q, tensor(new[,] { { 1.0, 0 } }))).Message);
+        Assert.Contains("logPolicy are no log-probabilities",
+            Assert.Throws<ArgumentException>(() => Divergence.ForwardKl(p, q.exp())).Message);
+        Assert.Contains("logBase are no log-probabilities",
+            Assert.Throws<ArgumentException>(() => Divergence.Decompose(p.exp(), q, tensor(new[,] { { 1.0, 0 } }))).Message);
     }
 
     [Fact]
@@ -76,7 +80,8 @@ public class ForgettingTests
         Assert.Equal(0.3, r.Forgetting(0), 1e-12);
         Assert.Equal(-0.05, r.Forgetting(1), 1e-12);
         Assert.Equal((0.1 - 0.6 + 0.2 - 0.85) / 2, r.AverageDrop(0, 0, 1), 1e-12);
-        Assert.Contains("one task", Assert.Throws<InvalidOperationException>(() => new ForgettingMatrix([[0.1], [0.9]]).BackwardTransfer).Message);
+        Assert.Contains("one task",
+            Assert.Throws<InvalidOperationException>(() => new ForgettingMatrix([[0.1], [0.9]]).BackwardTransfer).Message);
         Assert.Contains("T + 1 rows", Assert.Throws<ArgumentException>(() => new ForgettingMatrix([[0.1, 0.2], [0.3, 0.4]])).Message);
         Assert.Contains("NaN", Assert.Throws<ArgumentException>(() => new ForgettingMatrix([[0.1], [double.NaN]])).Message);
         Assert.Throws<ArgumentException>(() => r.AverageDrop(0));
@@ -122,7 +127,8 @@ public class ForgettingTests
         var layout = new Layout(new Block("a", [3, 4]), new Block("b", [2]));
         var before = ones(2, 14);
         var after = before.clone();
-        var change = tensor(new float[] { 1, 2, 2 }).outer(tensor(new float[] { 2, 0, 1, 2 })).reshape(-1) / 1000;        // rank one, singular value 9/1000
+        // rank one, singular value 9/1000
+        var change = tensor(new float[] { 1, 2, 2 }).outer(tensor(new float[] { 2, 0, 1, 2 })).reshape(-1) / 1000;
         Layout.Slice(after, layout["a"])[1].add_(change);
         Assert.Equal(0.009, WeightChange.Spectral(before, after, layout)[1], 1e-6);
         Assert.Equal(0.009, WeightChange.L2(before, after)[1], 1e-6);
@@ -130,7 +136,8 @@ public class ForgettingTests
         Assert.Equal(5 * 5 / 1000.0, WeightChange.L1(before, after)[1], 1e-6);
         Assert.Equal(1, WeightChange.EqualFloat32(before, after)[0]);
         Assert.Equal(5.0 / 14, WeightChange.EqualFloat32(before, after)[1], 1e-12);                   // 9 of 14 moved
-        Assert.Equal(10.0 / 14, WeightChange.EqualBFloat16(before, after)[1], 1e-12);                 // 5 of them by less than 1/256, invisible
+        // 5 of them by less than 1/256, invisible
+        Assert.Equal(10.0 / 14, WeightChange.EqualBFloat16(before, after)[1], 1e-12);
         Assert.Throws<ArgumentException>(() => WeightChange.L1(before, ones(2, 3)));
     }
 
@@ -159,7 +166,8 @@ public class ForgettingTests
         using var task = new FineTuningTask(model, prompts, FineTuning.Reinforce(), random);
         var alone = task.Next().Gradient;
         var held = new Retained(task, 0.5, Retention.L2ToStart(start)).Next().Gradient;
-        Assert.All(held.ToDoubles().Zip(alone.ToDoubles()).Zip([0.5, 0, -1.0]), p => Assert.Equal(p.Second, p.First.First - p.First.Second, 1e-12));
+        Assert.All(held.ToDoubles().Zip(alone.ToDoubles()).Zip([0.5, 0, -1.0]),
+            p => Assert.Equal(p.Second, p.First.First - p.First.Second, 1e-12));
         var frozen = Retention.WithoutForgetting(model, model.AllContexts());
         Assert.Equal(0, frozen(model.Weights).ToDoubles()[0], 1e-12);
         Assert.True(frozen(start).ToDoubles()[0] > 0.1);

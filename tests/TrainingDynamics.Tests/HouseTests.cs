@@ -22,11 +22,13 @@ public partial class HouseTests
         ("Bandits", ["Runtime", "Models"]),
         ("Figures", ["Runtime", "Notebook", "Measurement"]),
         ("Claims", ["Notebook"]),
-        ("Experiments", ["Runtime", "Theory", "Notebook", "Data", "Models", "Tasks", "Schedules", "Optimizers", "Measurement", "Objectives", "Bandits"]),
+        ("Experiments", ["Runtime", "Theory", "Notebook", "Data",
+            "Models", "Tasks", "Schedules", "Optimizers", "Measurement", "Objectives", "Bandits"]),
     ];
 
     private static readonly string Library = Path.Combine(
-        typeof(HouseTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == "RepositoryRoot").Value!, "lib", "TrainingDynamics");
+        typeof(HouseTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == "RepositoryRoot").Value!,
+            "lib", "TrainingDynamics");
 
     [Fact]
     public void EveryFolderIsARoomAndEveryRoomImportsOnlyWhatCameBefore()
@@ -52,7 +54,8 @@ public partial class HouseTests
                 // A reference in a comment, or a name in a text, needs nothing.
                 var code = TextPattern().Replace(CommentPattern().Replace(text, ""), "\"\"");
                 var used = named.Matches(code).Select(m => m.Groups[1].Value + m.Groups[2].Value).Distinct();
-                wrong.AddRange(used.Where(u => u != room && !imports.Contains(u)).Select(u => $"{Path.GetRelativePath(Library, file)} imports {u}"));
+                wrong.AddRange(used.Where(u => u != room && !imports.Contains(u))
+                    .Select(u => $"{Path.GetRelativePath(Library, file)} imports {u}"));
             }
         }
         Assert.Empty(wrong);

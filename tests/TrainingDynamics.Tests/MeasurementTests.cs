@@ -60,14 +60,16 @@ public class MeasurementTests
         using var v = randn_like(model.Weights);
         using var product = Derivatives.HessianVectorProduct(model.LossOn(batch), model.Weights, v);
         const double h = 1e-6;
-        using var difference = (Derivatives.Gradient(model.LossOn(batch), model.Weights + (h * v)) - Derivatives.Gradient(model.LossOn(batch), model.Weights - (h * v))) / (2 * h);
+        using var difference = (Derivatives.Gradient(model.LossOn(batch),
+            model.Weights + (h * v)) - Derivatives.Gradient(model.LossOn(batch), model.Weights - (h * v))) / (2 * h);
         Assert.True(((difference - product).norm() / product.norm()).item<double>() < 1e-6);
     }
 
     [Fact]
     public void TheTopEigenvalueIsThatOfTheWholeHessian()
     {
-        using var model = new ScaleInvariantMlp(new MlpShape { Inputs = 64, Hidden = [3, 4], Dtype = ScalarType.Float64 }, new Runtime.ReplicaRandom(1, 2));
+        using var model = new ScaleInvariantMlp(new MlpShape { Inputs = 64, Hidden = [3, 4], Dtype = ScalarType.Float64 },
+            new Runtime.ReplicaRandom(1, 2));
         using var batch = Networks.Batch(32);
         var size = (int)model.Layout.Size;
         var columns = Enumerable.Range(0, size).Select(i =>

@@ -34,7 +34,8 @@ public class ModelTests
         using var model = Networks.Invariant(norm);
         using var batch = Networks.Batch();
         using var gradient = Derivatives.Gradient(model.LossOn(batch), model.Weights);
-        Assert.All(Geometry.Cosine(model.Weights, gradient, model.Layout).SelectMany(c => c), c => Assert.True(Math.Abs(c) < 1e-12, $"cosine {c}"));
+        Assert.All(Geometry.Cosine(model.Weights, gradient, model.Layout).SelectMany(c => c),
+            c => Assert.True(Math.Abs(c) < 1e-12, $"cosine {c}"));
         foreach (var c in new[] { 0.1, 5.0 })
         {
             using var longer = model.Weights * c;
@@ -79,7 +80,8 @@ public class ModelTests
     {
         using var batch = Networks.Batch();
         double[] sizes = [0.1, 0.4];
-        var cosine = Experiments.WeightThatDoesNotMatter.EpsilonSweep(Networks.Shape(Normalization.LayerNorm, epsilon: 1e-5), Networks.Seeds, batch, sizes, together: true);
+        var cosine = Experiments.WeightThatDoesNotMatter.EpsilonSweep(Networks.Shape(Normalization.LayerNorm, epsilon: 1e-5),
+            Networks.Seeds, batch, sizes, together: true);
         for (var layer = 1; layer <= 2; layer++)
         {
             var slope = Fit.LogLogSlope(sizes, cosine.Select(seeds => seeds[0][layer - 1]).ToArray());
@@ -92,7 +94,8 @@ public class ModelTests
     [InlineData(false)]
     public void AReplicaAmongOthersIsTheSameNetworkAsAlone(bool affine)
     {
-        Model Build(params long[] seeds) => affine ? new AffineMlp(Networks.Shape(Normalization.LayerNorm), new ReplicaRandom(seeds)) : new ScaleInvariantMlp(Networks.Shape(Normalization.LayerNorm), new ReplicaRandom(seeds));
+        Model Build(params int[] seeds) => affine ? new AffineMlp(Networks.Shape(Normalization.LayerNorm), new ReplicaRandom(seeds))
+            : new ScaleInvariantMlp(Networks.Shape(Normalization.LayerNorm), new ReplicaRandom(seeds));
         using var three = Build(1, 2, 3);
         using var one = Build(2);
         using var batch = Networks.Batch();
@@ -127,7 +130,8 @@ public class ModelTests
         using var h = randn(2, 8, 16, dtype: ScalarType.Float64);
         using var layer = nn.functional.layer_norm(h, [16], eps: 1e-5);
         Assert.True((layer - Normalization.LayerNorm.Apply(h, 1e-5)).abs().max().item<double>() < 1e-12);
-        using var batch = nn.functional.batch_norm(h[0], zeros(16, dtype: ScalarType.Float64), ones(16, dtype: ScalarType.Float64), training: true, eps: 1e-5);
+        using var batch = nn.functional.batch_norm(h[0], zeros(16, dtype: ScalarType.Float64),
+            ones(16, dtype: ScalarType.Float64), training: true, eps: 1e-5);
         Assert.True((batch - Normalization.BatchNorm.Apply(h, 1e-5)[0]).abs().max().item<double>() < 1e-12);
     }
 
@@ -138,7 +142,8 @@ public class ModelTests
     [InlineData("Epsilon", 64, 1.0, -1.0)]
     public void BadShapesAreRefusedByName(string name, int inputs, double scale, double epsilon)
     {
-        var e = Assert.Throws<ArgumentException>(() => new ScaleInvariantMlp(new MlpShape { Inputs = inputs, Scale = scale, Epsilon = epsilon }, new ReplicaRandom(1)));
+        var e = Assert.Throws<ArgumentException>(() =>
+            new ScaleInvariantMlp(new MlpShape { Inputs = inputs, Scale = scale, Epsilon = epsilon }, new ReplicaRandom(1)));
         Assert.Equal(name, e.ParamName);
     }
 

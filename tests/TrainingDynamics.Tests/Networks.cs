@@ -9,7 +9,7 @@ namespace TrainingDynamics.Tests;
 /// <summary>Small networks on the shipped digits.</summary>
 internal static class Networks
 {
-    public static readonly long[] Seeds = [1, 2, 3];
+    public static readonly int[] Seeds = [1, 2, 3];
 
     public static Images Digits { get; } = Data.Digits.Load().Train.Standardized();
 
@@ -18,5 +18,6 @@ internal static class Networks
     public static MlpShape Shape(Normalization norm, ScalarType dtype = ScalarType.Float64, double epsilon = 0)
         => new() { Inputs = 64, Hidden = [16, 12], Normalization = norm, Dtype = dtype, Epsilon = epsilon };
 
-    public static ScaleInvariantMlp Invariant(Normalization norm, params long[] seeds) => new(Shape(norm), new ReplicaRandom(seeds.Length == 0 ? Seeds : seeds));
+    public static ScaleInvariantMlp Invariant(Normalization norm,
+        params int[] seeds) => new(Shape(norm), new ReplicaRandom(seeds.Length == 0 ? Seeds : seeds));
 }

@@ -27,7 +27,7 @@ public class ObjectiveTests
     {
         using var scope = NewDisposeScope();
         using var model = new TabularPolicy([Base], replicas);
-        using var random = new ReplicaRandom(Enumerable.Range(1, replicas).Select(s => (long)s).ToArray());
+        using var random = new ReplicaRandom(Enumerable.Range(1, replicas).ToArray());
         using var prompts = Bandit(target);
         using var task = new FineTuningTask(model, prompts, objective, random);
         model.Weights.copy_(tensor(Now.Select(p => Math.Log(p)).ToArray()).unsqueeze(0).expand(replicas, -1));
@@ -46,7 +46,8 @@ public class ObjectiveTests
 
     private static readonly double[] Far = [0, 0.5, 0, 0.5, 0];
 
-    public static TheoryData<string> Names => ["sft", "dft", "asft", "eaft", "iw-sft", "dpo", "simpo", "reinforce", "baseline", "one-zero", "grpo", "dr grpo", "ppo", "self-sft", "iterative", "oracle", "distillation", "sdft", "reinforce + kl", "reinforce + forward kl"];
+    public static TheoryData<string> Names => ["sft", "dft", "asft", "eaft", "iw-sft", "dpo", "simpo", "reinforce", "baseline", "one-zero",
+        "grpo", "dr grpo", "ppo", "self-sft", "iterative", "oracle", "distillation", "sdft", "reinforce + kl", "reinforce + forward kl"];
 
     [Theory, MemberData(nameof(Names))]
     public void TheGradientIsThatOfTheStatedLoss(string name)
@@ -66,18 +67,31 @@ public class ObjectiveTests
             "dft" => (FineTuning.Dft(), Far, l => -(q * l.exp()).sum()),                                                  // sg(π)∇ln π = ∇π
             "asft" => (FineTuning.Asft(0.1), Far, l => -(q * l.exp()).sum() - (0.1 * (p0 * l).sum())),
             "eaft" => (FineTuning.Eaft(), Far, l => (now * now.log()).sum() / Math.Log(5) * (q * l).sum()),
-            "iw-sft" => (FineTuning.IwSft(clip: 2), Far, l => -((q * l.exp() / p0).narrow(0, 0, 3).sum() + (2 * (q * l).narrow(0, 3, 2).sum()))),   // answer 3 has π/π₀ = 4, clipped
+            // answer 3 has π/π₀ = 4, clipped
+            "iw-sft" => (FineTuning.IwSft(clip: 2), Far,
+                l => -((q * l.exp() / p0).narrow(0, 0, 3).sum() + (2 * (q * l).narrow(0, 3, 2).sum()))),
             "dpo" => (FineTuning.Dpo(0.3), null, l => Pairs(0.3 * (l - p0.log()), 0)),
             "simpo" => (FineTuning.SimPo(2, 0.7), null, l => Pairs(2 * l, 0.7)),
-            "reinforce" or "baseline" or "one-zero" or "dr grpo" => (name switch { "reinforce" => FineTuning.Reinforce(), "baseline" => FineTuning.ReinforceWithBaseline(), "one-zero" => FineTuning.OneZero(), _ => FineTuning.DrGrpo(null) }, null, l => -(r * l.exp()).sum()),
+            "reinforce" or "baseline" or "one-zero" or "dr grpo" =>
+                (name switch
+                {
+                    "reinforce" => FineTuning.Reinforce(),
+                    "baseline" => FineTuning.ReinforceWithBaseline(),
+                    "one-zero" => FineTuning.OneZero(),
+                    _ => FineTuning.DrGrpo(null)
+                }, null, l => -(r * l.exp()).sum()),
             "grpo" => (FineTuning.Grpo(null), null, l => -(r * l.exp()).sum() / (Math.Sqrt(success * (1 - success)) + 1e-6)),
             "self-sft" or "oracle" => (name == "oracle" ? FineTuning.Oracle() : FineTuning.SelfSft(null), null, l => -(T(near) * l).sum()),
             "iterative" => (FineTuning.IterativeSft(1, null), null, l => -(T(KlMinimal.Policy(Now, Correct)) * l).sum()),
             "distillation" => (FineTuning.OnPolicyDistillation(), Base, l => (l.exp() * (l - p0.log())).sum()),
             "sdft" => (FineTuning.Sdft(1.5), null, l => (l.exp() * (l - (now.log() + (1.5 * r)).log_softmax(0))).sum()),
-            "reinforce + kl" => (FineTuning.Reinforce().WithKl(0.2), null, l => -(r * l.exp()).sum() + (0.2 * (l.exp() * (l - p0.log())).sum())),
-            "reinforce + forward kl" => (FineTuning.Reinforce().WithKl(0.2, forward: true), null, l => -(r * l.exp()).sum() - (0.2 * (p0 * l).sum())),
-            _ => (FineTuning.Ppo(refresh: 5, samples: null), (double[]?)null, (Func<Tensor, Tensor>)(l => -(r * l.exp()).sum() / (Math.Sqrt(success * (1 - success)) + 1e-6))),      // renewed at the first step: ρ = 1
+            "reinforce + kl" => (FineTuning.Reinforce().WithKl(0.2),
+                null, l => -(r * l.exp()).sum() + (0.2 * (l.exp() * (l - p0.log())).sum())),
+            "reinforce + forward kl" => (FineTuning.Reinforce().WithKl(0.2, forward: true),
+                null, l => -(r * l.exp()).sum() - (0.2 * (p0 * l).sum())),
+            // renewed at the first step: ρ = 1
+            _ => (FineTuning.Ppo(refresh: 5, samples: null), (double[]?)null,
+                (Func<Tensor, Tensor>)(l => -(r * l.exp()).sum() / (Math.Sqrt(success * (1 - success)) + 1e-6))),
         };
         Assert.All(Gradient(objective, target).Zip(Of(loss)), p => Assert.Equal(p.Second, p.First, 1e-8));
     }
@@ -112,7 +126,8 @@ public class ObjectiveTests
         const int replicas = 20_000, g = 8;
         var success = Now.Where((_, a) => Correct[a]).Sum();
         // With k of G draws right, GRPO pushes right answers by √(k/G·(1 − k/G)) in all, and wrong ones back by as much.
-        var grpo = Enumerable.Range(0, g + 1).Sum(k => MathNet.Numerics.Distributions.Binomial.PMF(success, g, k) * Math.Sqrt((double)k / g * (1 - ((double)k / g))));
+        var grpo = Enumerable.Range(0, g + 1)
+            .Sum(k => MathNet.Numerics.Distributions.Binomial.PMF(success, g, k) * Math.Sqrt((double)k / g * (1 - ((double)k / g))));
         double[] right = KlMinimal.Policy(Now, Correct), wrong = KlMinimal.Policy(Now, [.. Correct.Select(c => !c)]);
         var (objective, expected) = name switch
         {
@@ -150,11 +165,14 @@ public class ObjectiveTests
         Assert.Contains("prompts have none", Refused(With(0, 1, 0, 0, 0), FineTuning.Sft()));
         Assert.Contains("no distribution", Refused(Bandit([1, 1, 0, 0, 0]), FineTuning.Sft()));
         Assert.Contains("finite distribution", Refused(Bandit([1, 0, 0, 0, double.NaN]), FineTuning.Sft()));
-        Assert.Contains("wanted is a finite distribution", Refused(With(0, 1, 0, 0, 0).WithTarget(tensor(new[,] { { 0.5, 0.5 } })), FineTuning.Sft()));
+        Assert.Contains("wanted is a finite distribution",
+            Refused(With(0, 1, 0, 0, 0).WithTarget(tensor(new[,] { { 0.5, 0.5 } })), FineTuning.Sft()));
         Assert.Contains("the rewards are [1, 3]", Refused(With(0, 1, 0), FineTuning.Reinforce()));
         using var many = new ReplicaRandom(1, 2);
-        Assert.Contains("random has 2 replicas, the model 1", Assert.Throws<ArgumentException>(() => new FineTuningTask(model, Bandit(), FineTuning.Reinforce(), many)).Message);
-        Assert.Contains("at step 1", Assert.Throws<ArgumentException>(() => new Louder(new FineTuningTask(model, Bandit(), FineTuning.Reinforce(), random), 1, _ => double.NaN).Next()).Message);
+        Assert.Contains("random has 2 replicas, the model 1",
+            Assert.Throws<ArgumentException>(() => new FineTuningTask(model, Bandit(), FineTuning.Reinforce(), many)).Message);
+        Assert.Contains("at step 1", Assert.Throws<ArgumentException>(() =>
+            new Louder(new FineTuningTask(model, Bandit(), FineTuning.Reinforce(), random), 1, _ => double.NaN).Next()).Message);
         Assert.Throws<ArgumentException>(() => new TabularPolicy([], 1));
         Assert.Throws<ArgumentOutOfRangeException>(() => new TabularPolicy([Base], 0));
         Assert.Contains("Refresh is 0", Refused(Bandit(), FineTuning.IterativeSft(0)));
@@ -164,7 +182,8 @@ public class ObjectiveTests
         using var blind = new TabularPolicy([[1, 1e-320, 1e-320]], 1);
         using var prompts = new Prompts(zeros(1, 1, 1), tensor(new[,] { { 0.0, 1, 1 } }));
         blind.Weights.narrow(1, 1, 2).fill_(-1000);
-        Assert.Contains("mass of 0", Assert.Throws<ArgumentException>(() => new FineTuningTask(blind, prompts, FineTuning.Oracle(), random)).Message);
+        Assert.Contains("mass of 0",
+            Assert.Throws<ArgumentException>(() => new FineTuningTask(blind, prompts, FineTuning.Oracle(), random)).Message);
         Assert.Contains("no mass", Assert.Throws<ArgumentException>(() => KlMinimal.Policy([1, 0], [false, true])).Message);
         Assert.Contains("empty", Assert.Throws<ArgumentException>(() => KlMinimal.Policy([0.5, 0.5], [false, false])).Message);
         Assert.Contains("sum to", Assert.Throws<ArgumentException>(() => KlMinimal.Regularized([0.5, 0.6], [0, 1], 0.1)).Message);
@@ -185,9 +204,12 @@ public class ObjectiveTests
         using var sgd = new Sgd(model.Weights, 3);
         Training.Run(task, sgd, 500);
         Assert.All((model.Policy() * prompts.Reward).sum(-1).ToDoubles(), j => Assert.True(j > 0.99, $"J = {j}"));
-        Assert.Equal(model.Scores(model.Weights)[0, 1].ToDoubles(), model.Forward(model.Weights, tensor(new[, ,] { { { 1L } } })).ToDoubles());
-        Assert.Contains("from 0 to 2", Assert.Throws<ArgumentException>(() => model.Forward(model.Weights, tensor(new[, ,] { { { 3L } } }))).Message);
-        Assert.Contains("wanted are numbers of contexts", Assert.Throws<ArgumentException>(() => model.Forward(model.Weights, zeros(1, 3))).Message);
+        Assert.Equal(model.Scores(model.Weights)[0, 1].ToDoubles(),
+            model.Forward(model.Weights, tensor(new[, ,] { { { 1L } } })).ToDoubles());
+        Assert.Contains("from 0 to 2",
+            Assert.Throws<ArgumentException>(() => model.Forward(model.Weights, tensor(new[, ,] { { { 3L } } }))).Message);
+        Assert.Contains("wanted are numbers of contexts",
+            Assert.Throws<ArgumentException>(() => model.Forward(model.Weights, zeros(1, 3))).Message);
         // Inputs that change between two looks are looked at again.
         var inputs = tensor(new[, ,] { { { 1L } } });
         model.Forward(model.Weights, inputs);
@@ -268,11 +290,13 @@ public class ObjectiveTests
         using var random = new ReplicaRandom(1);
         using var prompts = Bandit();
         using var task = new FineTuningTask(model, prompts, FineTuning.Reinforce().WithKl(0.1), random);
-        using var natural = new NaturalGradient(model.Weights, answers: 5, rate: 1);          // the plain gradient needs millions of steps for the last digits
+        // the plain gradient needs millions of steps for the last digits
+        using var natural = new NaturalGradient(model.Weights, answers: 5, rate: 1);
         Training.Run(task, natural, 300);
         var settled = model.Weights.softmax(-1).ToDoubles();
         var fixedPoint = KlMinimal.Regularized(Base, [.. Correct.Select(c => c ? 1.0 : 0)], 0.1);
         Assert.All(settled.Zip(fixedPoint), p => Assert.Equal(p.Second, p.First, 1e-6));
-        Assert.Equal(0.9999, KlMinimal.Regularized(Base, [.. Correct.Select(c => c ? 1.0 : 0)], 0.1).Where((_, a) => Correct[a]).Sum(), 2e-4);
+        Assert.Equal(0.9999, KlMinimal.Regularized(Base, [.. Correct.Select(c => c ? 1.0 : 0)], 0.1).Where((_, a) => Correct[a]).Sum(),
+            2e-4);
     }
 }

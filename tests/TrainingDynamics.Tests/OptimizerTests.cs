@@ -13,9 +13,11 @@ public class OptimizerTests
 {
     public OptimizerTests() => manual_seed(1);
 
-    private static readonly Layout Matrix = new(new Block("a", [3, 4], Invariance.Whole), new Block("b", [5, 2], Invariance.Rows), new Block("c", [3]));
+    private static readonly Layout Matrix = new(new Block("a", [3, 4], Invariance.Whole),
+        new Block("b", [5, 2], Invariance.Rows), new Block("c", [3]));
 
-    public static TheoryData<string> Names => ["sgd", "adam", "adam+l2", "adamw", "radam", "lion", "sgdp", "adamp", "rotational", "fixed", "muon", "muon svd", "adagrad-norm", "clipped"];
+    public static TheoryData<string> Names => ["sgd", "adam", "adam+l2",
+        "adamw", "radam", "lion", "sgdp", "adamp", "rotational", "fixed", "muon", "muon svd", "adagrad-norm", "clipped"];
 
     private static Optimizer Make(string name, Tensor w, PerReplica rate) => name switch
     {
@@ -55,7 +57,8 @@ public class OptimizerTests
         using optim.Optimizer reference = name switch
         {
             "adamw" => optim.AdamW([theirs], 0.01, weight_decay: 0.1),
-            "radam" => optim.RAdam([theirs], 1),                                        // its rectified step is multiplied by the rate twice (0.107), so only a rate of 1 compares
+            // its rectified step is multiplied by the rate twice (0.107), so only a rate of 1 compares
+            "radam" => optim.RAdam([theirs], 1),
             _ => optim.Adam([theirs], 0.01, weight_decay: name == "adam+l2" ? 0.1 : 0),
         };
         for (var step = 0; step < 10; step++)
@@ -87,8 +90,10 @@ public class OptimizerTests
         }
     }
 
-    /// <summary>Ten steps of an optimizer on one block of six numbers, and of the same in plain arithmetic: next(w, g, step) gives the new w.</summary>
-    private static void IsArithmetic(Func<Tensor, Layout, Optimizer> make, Func<double[], double[], int, double[]> next, long[]? shape = null)
+    /// <summary>Ten steps of an optimizer on one block of six numbers, and of the same in plain arithmetic: next(w, g, step) gives the new
+    /// w.</summary>
+    private static void IsArithmetic(Func<Tensor, Layout, Optimizer> make,
+        Func<double[], double[], int, double[]> next, long[]? shape = null)
     {
         using var scope = NewDisposeScope();
         var w = tensor(new[,] { { 0.5, -1.2, 0.8, 0.3, 1.1, -0.4 } });
@@ -152,7 +157,8 @@ public class OptimizerTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void FixedNormIsThreeLinesOfArithmetic(bool normalizeUpdate) => IsArithmetic((w, l) => new FixedNorm(new Sgd(w, 7), l, rate: 0.02, normalizeUpdate), (w, g, _) =>
+    public void FixedNormIsThreeLinesOfArithmetic(bool normalizeUpdate) =>
+        IsArithmetic((w, l) => new FixedNorm(new Sgd(w, 7), l, rate: 0.02, normalizeUpdate), (w, g, _) =>
     {
         var u = Tangential(g, w);
         var next = Add(w, -0.02 * (normalizeUpdate ? Length(w) / Length(u) : Dot(w, w)), u);
@@ -212,7 +218,8 @@ public class OptimizerTests
             sgdp.Step(randn_like(w));
             var cos = Geometry.Cosine(before, before - w, Matrix);
             Assert.True(Math.Abs(cos[0][0]) < 1e-14);
-            Assert.All(Geometry.Cosine(before, before - w, Matrix.ByRow()).SelectMany(c => c.Skip(3).Take(5)), c => Assert.True(Math.Abs(c) < 1e-13));
+            Assert.All(Geometry.Cosine(before, before - w, Matrix.ByRow()).SelectMany(c => c.Skip(3).Take(5)),
+                c => Assert.True(Math.Abs(c) < 1e-13));
             Assert.True(Math.Abs(cos[0][2]) > 1e-6);
         }
     }

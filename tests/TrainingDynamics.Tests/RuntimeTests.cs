@@ -62,7 +62,8 @@ public sealed class RuntimeTests : IDisposable
     [Fact]
     public void NoPlotlyTypeIsInThePublicInterface()
     {
-        static IEnumerable<Type> Parts(Type type) => type.GetGenericArguments().SelectMany(Parts).Concat(type.HasElementType ? Parts(type.GetElementType()!) : []).Append(type);
+        static IEnumerable<Type> Parts(Type type) => type.GetGenericArguments()
+            .SelectMany(Parts).Concat(type.HasElementType ? Parts(type.GetElementType()!) : []).Append(type);
         var foreign = typeof(Natives).Assembly.GetExportedTypes().SelectMany(t => t.GetMembers().SelectMany(m => m switch
             {
                 MethodInfo method => method.GetParameters().Select(p => p.ParameterType).Append(method.ReturnType),
@@ -70,9 +71,11 @@ public sealed class RuntimeTests : IDisposable
                 PropertyInfo property => [property.PropertyType],
                 FieldInfo field => [field.FieldType],
                 _ => Array.Empty<Type>(),
-            }).Concat(t.GetInterfaces()).Append(t.BaseType ?? t)).SelectMany(Parts).Where(t => t.Assembly.GetName().Name!.StartsWith("Plotly") || t.Assembly.GetName().Name == "FSharp.Core");
+            }).Concat(t.GetInterfaces()).Append(t.BaseType ?? t)).SelectMany(Parts)
+                .Where(t => t.Assembly.GetName().Name!.StartsWith("Plotly") || t.Assembly.GetName().Name == "FSharp.Core");
         Assert.Empty(foreign);
-        Assert.DoesNotContain(AppDomain.CurrentDomain.GetAssemblies(), a => a.GetName().Name == "Plotly.NET" && System.Runtime.Loader.AssemblyLoadContext.GetLoadContext(a) == System.Runtime.Loader.AssemblyLoadContext.Default);
+        Assert.DoesNotContain(AppDomain.CurrentDomain.GetAssemblies(), a => a.GetName().Name == "Plotly.NET"
+            && System.Runtime.Loader.AssemblyLoadContext.GetLoadContext(a) == System.Runtime.Loader.AssemblyLoadContext.Default);
     }
 
     [Fact]
@@ -81,5 +84,6 @@ public sealed class RuntimeTests : IDisposable
 
 internal static class Root
 {
-    public static string Folder { get; } = typeof(Root).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == "RepositoryRoot").Value!;
+    public static string Folder { get; } = typeof(Root).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
+        .First(a => a.Key == "RepositoryRoot").Value!;
 }

@@ -6,12 +6,14 @@ public class TableTests
 {
     private static string Html(Table table) => ((IHtml)table).Show();
 
-    private static string[] Cells(Table table) => [.. System.Text.RegularExpressions.Regex.Matches(Html(table), "<t[hd] [^>]*>(.*?)</t[hd]>").Select(m => m.Groups[1].Value)];
+    private static string[] Cells(Table table) =>
+        [.. System.Text.RegularExpressions.Regex.Matches(Html(table), "<t[hd] [^>]*>(.*?)</t[hd]>").Select(m => m.Groups[1].Value)];
 
     [Fact]
     public void RecordsAreRowsAndTheirPropertiesColumns()
     {
-        var table = Table.Of(new[] { new { Method = "a<b", LostAt93 = 0.123456, KLAtEnd = 2 }, new { Method = "c", LostAt93 = 1e-7, KLAtEnd = -3 } });
+        var table = Table.Of(new[] { new { Method = "a<b", LostAt93 = 0.123456, KLAtEnd = 2 },
+            new { Method = "c", LostAt93 = 1e-7, KLAtEnd = -3 } });
         Assert.Equal(["Method", "Lost at 93", "KL at end", "a&lt;b", "0.12346", "2", "c", "1E-07", "-3"], Cells(table));
         Assert.Equal(3, Html(table).Split("scope=\"col\"").Length - 1);
         Assert.Contains("text-align:right", Html(table));

@@ -18,13 +18,16 @@ public class TheoryTests
     private const int D = 500;
 
     /// <summary>Norm and angle of a random walk from its predicted norm on, relative to the prediction.</summary>
-    private static (double Norm, double Angle) Simulate(EquilibriumPoint predicted, Func<Tensor, Layout, Optimizer> make, int steps = 4000, double gradientScale = 1)
+    private static (double Norm, double Angle) Simulate(EquilibriumPoint predicted,
+        Func<Tensor, Layout, Optimizer> make, int steps = 4000, double gradientScale = 1)
         => Relative(Settling.OfRandomWalk(predicted.Norm, make, [1, 2, 3], D, steps, gradientScale: gradientScale), predicted);
 
     private static (double Norm, double Angle) Relative(Turning turning, EquilibriumPoint predicted)
         => (turning.Norm.Average(n => n[0]) / predicted.Norm, turning.Angle.Average(a => a[0]) / predicted.Angle);
 
-    public static TheoryData<string, double> Inside => new() { { "sgd", 0.01 }, { "sgdm", 0.015 }, { "sgdm l2", 0.015 }, { "nesterov", 0.015 }, { "adamp", 0.02 }, { "adamw", 0.02 }, { "radam", 0.02 }, { "lion", 0.02 }, { "adam+l2", 0.03 }, { "muon", 0.03 }, { "sgdp", 0.02 } };
+    public static TheoryData<string, double> Inside => new() { { "sgd", 0.01 }, { "sgdm", 0.015 }, { "sgdm l2", 0.015 },
+        { "nesterov", 0.015 }, { "adamp", 0.02 }, { "adamw", 0.02 },
+        { "radam", 0.02 }, { "lion", 0.02 }, { "adam+l2", 0.03 }, { "muon", 0.03 }, { "sgdp", 0.02 } };
 
     private static (double Norm, double Angle) Case(string name)
     {
@@ -33,14 +36,17 @@ public class TheoryTests
         {
             "sgd" => Simulate(Equilibrium.Sgd(0.1, 0.02, g), (w, _) => new Sgd(w, 0.1, decoupledDecay: 0.02)),
             "sgdm" => Simulate(Equilibrium.Sgd(0.1, 0.02, g, 0.9), (w, _) => new Sgd(w, 0.1, 0.9, decoupledDecay: 0.02)),
-            "nesterov" => Simulate(Equilibrium.SgdNesterov(0.1, 0.02, g, 0.9), (w, _) => new Sgd(w, 0.1, 0.9, decoupledDecay: 0.02, nesterov: true)),
+            "nesterov" => Simulate(Equilibrium.SgdNesterov(0.1, 0.02, g, 0.9),
+                (w, _) => new Sgd(w, 0.1, 0.9, decoupledDecay: 0.02, nesterov: true)),
             "adamp" => Simulate(Equilibrium.AdamP(0.01, 0.02, D), (w, l) => new Projected(new AdamW(w, 0.01, 0.02, beta2: 0.99), l)),
             "sgdm l2" => Simulate(Equilibrium.SgdL2(0.1, 0.005, g, 0.9), (w, _) => new Sgd(w, 0.1, 0.9, l2: 0.005)),
             "adamw" => Simulate(Equilibrium.AdamW(0.01, 0.2, D), (w, _) => new AdamW(w, 0.01, 0.2, beta2: 0.99)),
             "radam" => Simulate(Equilibrium.AdamW(0.01, 0.2, D), (w, _) => new RAdam(w, 0.01, 0.2, beta2: 0.99)),
             "lion" => Simulate(Equilibrium.Lion(0.01, 0.2, D), (w, _) => new Lion(w, 0.01, 0.2)),
-            "adam+l2" => Simulate(Equilibrium.AdamL2(0.01, 0.002, D, D), (w, _) => new Adam(w, 0.01, beta2: 0.99, l2: 0.002), steps: 10_000),
-            "sgdp" => Simulate(Equilibrium.Sgdp(0.1, 0.001, g, 0.9), (w, l) => new Projected(new Sgd(w, 0.1, 0.9, decoupledDecay: 0.001), l)),
+            "adam+l2" => Simulate(Equilibrium.AdamL2(0.01, 0.002, D, D),
+                (w, _) => new Adam(w, 0.01, beta2: 0.99, l2: 0.002), steps: 10_000),
+            "sgdp" => Simulate(Equilibrium.Sgdp(0.1, 0.001, g, 0.9),
+                (w, l) => new Projected(new Sgd(w, 0.1, 0.9, decoupledDecay: 0.001), l)),
             _ => MuonCase(),
         };
     }
@@ -68,7 +74,8 @@ public class TheoryTests
         return (turning, budget.Amplification.Average(k => k[0]));
     }
 
-    /// <summary>A random walk whose noise remembers: ξ_t = a·ξ_{t−1} + √(1 − a²)·fresh. Not the white noise that the equilibria assume.</summary>
+    /// <summary>A random walk whose noise remembers: ξ_t = a·ξ_{t−1} + √(1 − a²)·fresh. Not the white noise that the equilibria
+    /// assume.</summary>
     private sealed class RememberingWalk(RandomWalk walk, ReplicaRandom random, double memory) : ITask, IDisposable
     {
         private readonly Tensor _noise = zeros_like(walk.Weights).DetachFromDisposeScope();
@@ -104,7 +111,8 @@ public class TheoryTests
     public void TheNormsOfWhiteNoiseFailWhereNoiseRemembers(string name, double normIsOffBy, double? angleWithin)
     {
         const double g = D - 1;
-        var layout = name == "muon" ? new Layout(new Block("w", [20, 25], Invariance.Whole)) : new Layout(new Block("w", [D], Invariance.Whole));
+        var layout = name == "muon" ? new Layout(new Block("w", [20, 25], Invariance.Whole))
+            : new Layout(new Block("w", [D], Invariance.Whole));
         // Muon's white-noise amplification, momentum 0.9, is about that of the momentum itself.
         (EquilibriumPoint Point, Func<Tensor, Optimizer> Make) c = name switch
         {
@@ -115,7 +123,8 @@ public class TheoryTests
             "radam" => (Equilibrium.AdamW(0.01, 0.2, D), w => new RAdam(w, 0.01, 0.2, beta2: 0.99)),
             "lion" => (Equilibrium.Lion(0.01, 0.2, D), w => new Lion(w, 0.01, 0.2)),
             "adam+l2" => (Equilibrium.AdamL2(0.01, 0.002, D, D), w => new Adam(w, 0.01, beta2: 0.99, l2: 0.002)),
-            _ => (Equilibrium.Measured(0.02, 0.1, 20, NormGrowth.Amplification(0.9)), w => new Muon(w, layout, rate: 0.02, momentum: 0.9, decoupledDecay: 0.1, exact: true)),
+            _ => (Equilibrium.Measured(0.02, 0.1, 20, NormGrowth.Amplification(0.9)),
+                w => new Muon(w, layout, rate: 0.02, momentum: 0.9, decoupledDecay: 0.1, exact: true)),
         };
         using var random = new ReplicaRandom(1, 2, 3);
         using var walk = new RandomWalk(D, random, c.Point.Norm);
@@ -148,7 +157,8 @@ public class TheoryTests
             "adamw" => (Equilibrium.AdamW(0.01, 0.2, D), w => new AdamW(w, 0.01, 0.2, beta2: 0.99)),
             _ => (Equilibrium.Lion(0.01, 0.2, D), w => new Lion(w, 0.01, 0.2)),
         };
-        var early = Settling.OfRandomWalk(4 * point.Norm, (w, _) => make(w), [1, 2, 3], D, steps: (int)(0.5 / point.RelaxationRate), from: 0);
+        var early = Settling.OfRandomWalk(4 * point.Norm, (w, _) => make(w),
+            [1, 2, 3], D, steps: (int)(0.5 / point.RelaxationRate), from: 0);
         Assert.True(Relative(early, point).Angle < 0.6, $"θ/θ_eq = {Relative(early, point).Angle}");
     }
 
@@ -164,9 +174,11 @@ public class TheoryTests
     public void EquilibriumFailsWhereItsAssumptionsDo()
     {
         // SGDP's norm at a large θ/(1−α): the buffer is far from tangential.
-        Assert.True(Simulate(Equilibrium.Sgdp(0.1, 0.02, D - 1, 0.9), (w, l) => new Projected(new Sgd(w, 0.1, 0.9, decoupledDecay: 0.02), l)).Norm < 0.96);
+        Assert.True(Simulate(Equilibrium.Sgdp(0.1, 0.02, D - 1, 0.9),
+            (w, l) => new Projected(new Sgd(w, 0.1, 0.9, decoupledDecay: 0.02), l)).Norm < 0.96);
         // Adam+L2 where λ‖w‖ is no longer small beside the gradient's rms.
-        Assert.True(Math.Abs(Simulate(Equilibrium.AdamL2(0.01, 5000, D, D), (w, _) => new Adam(w, 0.01, beta2: 0.99, l2: 5000)).Norm - 1) > 0.05);
+        Assert.True(Math.Abs(Simulate(Equilibrium.AdamL2(0.01, 5000, D, D),
+            (w, _) => new Adam(w, 0.01, beta2: 0.99, l2: 5000)).Norm - 1) > 0.05);
         // AdamW before its time: after 100 steps at ηλ = 0.0002, from ten times the norm.
         var late = Equilibrium.AdamW(0.01, 0.02, D);
         Assert.True(Simulate(late with { Norm = late.Norm * 10 }, (w, _) => new AdamW(w, 0.01, 0.02), steps: 100).Norm > 0.9);
@@ -268,8 +280,10 @@ public class TheoryTests
             using var walk = new RandomWalk(D, random, 10);
             using var sgd2 = new Sgd(walk.Weights, 0.1);
             var sums = new double[3];
-            Training.Run(walk, sgd2, 2000, o => sums = [.. sums.Zip(Geometry.UnitSphereGradientNorm(o.Before, o.Gradient, walk.Layout), (s, g) => s + (g[0] * g[0]))]);
-            Assert.All(Geometry.SquaredNorm(walk.Weights, walk.Layout).Zip(sums), r => Assert.Equal(1, 0.1 / r.First[0] / NormGrowth.SgdEffectiveLearningRate(0.1, r.Second, 10), 1e-2));
+            Training.Run(walk, sgd2, 2000,
+                o => sums = [.. sums.Zip(Geometry.UnitSphereGradientNorm(o.Before, o.Gradient, walk.Layout), (s, g) => s + (g[0] * g[0]))]);
+            Assert.All(Geometry.SquaredNorm(walk.Weights, walk.Layout).Zip(sums),
+                r => Assert.Equal(1, 0.1 / r.First[0] / NormGrowth.SgdEffectiveLearningRate(0.1, r.Second, 10), 1e-2));
         }
         Assert.All(Slopes(w => new Adam(w, 0.01, beta2: 0.99), 100, out _), s => Assert.True(s < 0.05));
         using (var random = new ReplicaRandom(1, 2, 3))
@@ -277,7 +291,8 @@ public class TheoryTests
             using var small = new RandomWalk(D, random, 0.1);
             using var sgd1 = new Sgd(small.Weights, 0.1);
             double[] kicked = [], unit = [];
-            Training.Run(small, sgd1, 1, o => (kicked, unit) = (Geometry.SquaredNorm(o.After, small.Layout).Select(n => n[0]).ToArray(), Geometry.UnitSphereGradientNorm(o.Before, o.Gradient, small.Layout).Select(n => n[0]).ToArray()));
+            Training.Run(small, sgd1, 1, o => (kicked, unit) = (Geometry.SquaredNorm(o.After, small.Layout).Select(n => n[0]).ToArray(),
+                Geometry.UnitSphereGradientNorm(o.Before, o.Gradient, small.Layout).Select(n => n[0]).ToArray()));
             Assert.All(kicked.Zip(unit), k => Assert.Equal(1, k.First / NormGrowth.SgdKick(0.1, k.Second * k.Second, 0.01), 1e-5));
         }
         Assert.Equal(0.841, NormGrowth.TwoTimeCosine(0.25), 1e-3);
@@ -348,7 +363,8 @@ public class TheoryTests
             Training.Run(new Learning(model, stream), optimizer, 100, o => losses.Add(o.Loss.ToDoubles()), schedule: schedule);
             return [.. losses];
         }
-        double Gap(double[][] a, double[][] b) => a.Zip(b, (x, y) => x.Zip(y, (u, v) => double.IsFinite(u - v) ? Math.Abs(u - v) : double.PositiveInfinity).Max()).Max();
+        double Gap(double[][] a, double[][] b) => a.Zip(b,
+            (x, y) => x.Zip(y, (u, v) => double.IsFinite(u - v) ? Math.Abs(u - v) : double.PositiveInfinity).Max()).Max();
 
         var decayed = Losses(w => new Sgd(w, rate, decoupledDecay: decay));
         Assert.True(Gap(decayed, Losses(w => new Sgd(w, rate), Exponential.OfSgd(rate, decay))) < 1e-10);
@@ -357,7 +373,8 @@ public class TheoryTests
         const double gamma = 0.9, l2 = 0.02;
         Assert.Equal(0.995844, Exponential.Alpha(0.02, 0.02, gamma), 1e-6);
         var momentum = Losses(w => new Sgd(w, 0.02, gamma, l2: l2));
-        Assert.True(Gap(momentum, Losses(w => new Sgd(w, 0.02, gamma, firstBuffer: w * Exponential.FirstBuffer(0.02, l2, gamma)), Exponential.OfMomentum(0.02, l2, gamma))) < 1e-10);
+        Assert.True(Gap(momentum, Losses(w => new Sgd(w, 0.02, gamma, firstBuffer: w * Exponential.FirstBuffer(0.02, l2, gamma)),
+            Exponential.OfMomentum(0.02, l2, gamma))) < 1e-10);
         Assert.True(Gap(momentum, Losses(w => new Sgd(w, 0.02, gamma), Exponential.OfMomentum(0.02, l2, gamma))) > 1e-2);
 
         var (schedule, b1, b2) = Exponential.OfAdamW(0.002, 2.5, 0.9, 0.99);
@@ -405,7 +422,8 @@ public class TheoryTests
         using var one = new ReplicaRandom(3);
         using var noisy = new TeacherStream(32, 2000, one, labelNoise: 0.5);
         using var other = noisy.Next();
-        var changed = batch.Labels[0].data<long>().ToArray().Zip(other.Labels[0].data<long>().ToArray()).Average(p => p.First == p.Second ? 0.0 : 1.0);
+        var changed = batch.Labels[0].data<long>().ToArray().Zip(other.Labels[0].data<long>().ToArray())
+            .Average(p => p.First == p.Second ? 0.0 : 1.0);
         Assert.InRange(changed, 0.38, 0.5);
         Assert.Throws<ArgumentException>(() => new TeacherStream(3, 3, one, labelNoise: 1.5));
     }

@@ -13,14 +13,16 @@ namespace TrainingDynamics.Tests;
 
 public class TrainingTests
 {
-    private static double[] Train(int steps, IReadOnlyList<long> seeds, PerReplica rate, List<Observation>? seen = null, ScalarType dtype = ScalarType.Float32, int?[]? diverged = null)
+    private static double[] Train(int steps, IReadOnlyList<int> seeds,
+        PerReplica rate, List<Observation>? seen = null, ScalarType dtype = ScalarType.Float32, int?[]? diverged = null)
     {
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(seeds);
         using var model = new ScaleInvariantMlp(Networks.Shape(Normalization.LayerNorm, dtype), random);
         using var sgd = new Sgd(model.Weights, rate, momentum: 0.9);
         using var stream = new Minibatches(Networks.Digits, 32, random, dtype);
-        Training.Run(new Learning(model, stream), sgd, steps, seen is null ? null : seen.Add, step => step == steps).CopyTo(diverged ?? new int?[seeds.Count], 0);
+        Training.Run(new Learning(model, stream), sgd, steps, seen is null ? null : seen.Add, step => step == steps)
+            .CopyTo(diverged ?? new int?[seeds.Count], 0);
         return model.Weights.ToDoubles();
     }
 
@@ -130,7 +132,8 @@ public class TrainingTests
     [Fact]
     public void TheDirectionsPathDependsOnRateOverSquaredLengthOnly()
     {
-        var runs = WeightThatDoesNotMatter.OneRunInManySizes(Networks.Shape(Normalization.LayerNorm), Networks.Digits, [1, 2], [0.3, 1, 4], [0.09 * 0.05, 0.05, 16 * 0.05], 32, 60);
+        var runs = WeightThatDoesNotMatter.OneRunInManySizes(Networks.Shape(Normalization.LayerNorm),
+            Networks.Digits, [1, 2], [0.3, 1, 4], [0.09 * 0.05, 0.05, 16 * 0.05], 32, 60);
         Assert.All(Enumerable.Range(0, 2), s => Assert.All(runs[0][s].Zip(runs[2][s]), p => Assert.Equal(p.First, p.Second, 1e-11)));
     }
 
@@ -143,7 +146,8 @@ public class TrainingTests
         using var stream = new Minibatches(Networks.Digits, 32, random, ScalarType.Float64);
         Training.Run(new Learning(model, stream), sgd, 20, o =>
         {
-            var (before, after, gradient) = (Geometry.SquaredNorm(o.Before, model.Layout)[0], Geometry.SquaredNorm(o.After, model.Layout)[0], Geometry.SquaredNorm(o.Gradient, model.Layout)[0]);
+            var (before, after, gradient) = (Geometry.SquaredNorm(o.Before, model.Layout)[0],
+                Geometry.SquaredNorm(o.After, model.Layout)[0], Geometry.SquaredNorm(o.Gradient, model.Layout)[0]);
             for (var l = 0; l < before.Length; l++)
                 Assert.Equal(1, after[l] / (before[l] + (0.25 * gradient[l])), 1e-12);
         });
@@ -158,7 +162,8 @@ public class TrainingTests
         using var stream = new Minibatches(Networks.Digits, 8, random, ScalarType.Float64);
         using var cancel = new CancellationTokenSource();
         var told = new List<int>();
-        Assert.Throws<OperationCanceledException>(() => Training.Run(new Learning(model, stream), sgd, 1000, progress: new Teller(p => { told.Add(p.Step); if (p.Step == 300) cancel.Cancel(); }), cancellation: cancel.Token));
+        Assert.Throws<OperationCanceledException>(() => Training.Run(new Learning(model, stream),
+            sgd, 1000, progress: new Teller(p => { told.Add(p.Step); if (p.Step == 300) cancel.Cancel(); }), cancellation: cancel.Token));
         Assert.Equal([100, 200, 300], told);
     }
 
@@ -188,6 +193,7 @@ public class TrainingTests
         private static extern Mallinfo2 Information();
 
         /// <summary>struct mallinfo2 of malloc.h, all size_t.</summary>
-        private readonly record struct Mallinfo2(nuint Arena, nuint FreeChunks, nuint FastbinBlocks, nuint Mappings, nuint InMappings, nuint Most, nuint InFastbins, nuint InUseInArenas, nuint Free, nuint TopMost);
+        private readonly record struct Mallinfo2(nuint Arena, nuint FreeChunks, nuint FastbinBlocks,
+            nuint Mappings, nuint InMappings, nuint Most, nuint InFastbins, nuint InUseInArenas, nuint Free, nuint TopMost);
     }
 }

@@ -12,9 +12,16 @@ namespace TrainingDynamics.Tests;
 
 public class TransformerTests
 {
-    private static readonly TransformerShape Shape = new() { Vocabulary = 11, Context = 8, Width = 16, Hidden = 24, Dtype = ScalarType.Float64 };
+    private static readonly TransformerShape Shape = new()
+    {
+        Vocabulary = 11,
+        Context = 8,
+        Width = 16,
+        Hidden = 24,
+        Dtype = ScalarType.Float64
+    };
 
-    private static (Transformer Model, Batch Batch, Tensor Gradient) Build(TransformerShape shape, params long[] seeds)
+    private static (Transformer Model, Batch Batch, Tensor Gradient) Build(TransformerShape shape, params int[] seeds)
     {
         using var random = new ReplicaRandom(seeds.Length == 0 ? [1, 2] : seeds);
         var model = new Transformer(shape, random);
@@ -44,11 +51,13 @@ public class TransformerTests
     public void AttentionIsTorchSharps()
     {
         using var scope = NewDisposeScope();
-        var (model, batch, _) = Build(Shape with { Rotary = false, Layers = 1, Heads = 2, Placement = NormPlacement.None, SwiGlu = false }, 3);
+        var (model, batch, _) = Build(Shape with { Rotary = false, Layers = 1, Heads = 2, Placement = NormPlacement.None, SwiGlu = false },
+            3);
         var p = model.Layout.Zip(model.Layout.Split(model.Weights)).ToDictionary(x => x.First.Name, x => x.Second[0]);
         var x = p["E"].index_select(0, batch.Inputs[0].reshape(-1)).reshape(4, 8, 16) + p["P"];
         Tensor Heads(string name) => x.matmul(p[name].t()).reshape(4, 8, 2, 8).transpose(1, 2);
-        var attended = nn.functional.scaled_dot_product_attention(Heads("q1"), Heads("k1"), Heads("v1"), is_casual: true).transpose(1, 2).reshape(4, 8, 16);
+        var attended = nn.functional.scaled_dot_product_attention(Heads("q1"),
+            Heads("k1"), Heads("v1"), is_casual: true).transpose(1, 2).reshape(4, 8, 16);
         x += attended.matmul(p["o1"].t());
         x += nn.functional.relu(x.matmul(p["up1"].t())).matmul(p["down1"].t());
         var expected = x.matmul(p["U"].t()).reshape(1, 32, 11);
@@ -86,12 +95,15 @@ public class TransformerTests
     {
         using var scope = NewDisposeScope();
         var (model, _, gradient) = Build(Shape);
-        double Difference(string[] a, string[] b) => Invariances.RescaleDifference(model.Weights, gradient, model.Layout, a, b).Max(Math.Abs);
-        foreach (var (a, b) in new (string[], string[])[] { (["v1"], ["o1"]), (["up2"], ["down2"]), (["q1"], ["k1"]), (["gain1a"], ["q1", "k1", "v1"]) })
+        double Difference(string[] a, string[] b) => Invariances.RescaleDifference(model.Weights, gradient, model.Layout, a, b)
+            .Max(Math.Abs);
+        foreach (var (a, b) in new (string[], string[])[] { (["v1"], ["o1"]),
+            (["up2"], ["down2"]), (["q1"], ["k1"]), (["gain1a"], ["q1", "k1", "v1"]) })
             Assert.True(Difference(a, b) < 1e-13, string.Join(' ', a));
         Assert.True(Difference(["gate1"], ["down1"]) > 1e-6);
         var (normed, _, slope) = Build(Shape with { QueryKeyNorm = true });
-        Assert.True(Geometry.Cosine(normed.Weights, slope, normed.Layout.Where(b => b.Name is "q1" or "k2")).SelectMany(c => c).Max(Math.Abs) < 1e-13);
+        Assert.True(Geometry.Cosine(normed.Weights, slope, normed.Layout.Where(b => b.Name is "q1" or "k2"))
+            .SelectMany(c => c).Max(Math.Abs) < 1e-13);
     }
 
     [Fact]
@@ -101,8 +113,10 @@ public class TransformerTests
         var (model, _, gradient) = Build(Shape with { Placement = NormPlacement.Sphere });
         var rows = model.Layout.ByRow().Where(b => b.Invariance == Invariance.Whole);
         Assert.Equal(11 + 11 + (2 * ((4 * 16) + (2 * 24) + 16)), rows.Count);
-        Assert.All(Geometry.Cosine(model.Weights, gradient, rows).SelectMany(c => c).Where(double.IsFinite), c => Assert.True(Math.Abs(c) < 1e-12));
-        Assert.All(Geometry.Cosine(model.Weights, gradient, model.Layout.Where(b => b.Name is "scale" or "gain1a")).SelectMany(c => c), c => Assert.True(Math.Abs(c) > 1e-4));
+        Assert.All(Geometry.Cosine(model.Weights, gradient, rows).SelectMany(c => c).Where(double.IsFinite),
+            c => Assert.True(Math.Abs(c) < 1e-12));
+        Assert.All(Geometry.Cosine(model.Weights, gradient, model.Layout.Where(b => b.Name is "scale" or "gain1a")).SelectMany(c => c),
+            c => Assert.True(Math.Abs(c) > 1e-4));
         using var random = new ReplicaRandom(1, 2);
         using var copy = new Transformer(new TransformerShape { Vocabulary = 8, Context = 8, Placement = NormPlacement.Sphere }, random);
         using var adam = new Adam(copy.Weights, 0.01);
@@ -117,7 +131,8 @@ public class TransformerTests
         var austen = Text.PrideAndPrejudice();
         Assert.Equal(684_768, austen.Tokens.Length);
         using var random = new ReplicaRandom(1, 2);
-        using var model = new Transformer(new TransformerShape { Vocabulary = austen.Alphabet.Length, Context = 32, Epsilon = 1e-5 }, random);
+        using var model = new Transformer(new TransformerShape { Vocabulary = austen.Alphabet.Length, Context = 32, Epsilon = 1e-5 },
+            random);
         using var adam = new AdamW(model.Weights, 3e-3, 0.1);
         using var windows = new TextWindows(austen, 8, 32, random);
         var loss = new Trace("loss", 2);
@@ -132,9 +147,12 @@ public class TransformerTests
     [Fact]
     public void BadShapesAndTextsAreRefusedByName()
     {
-        Assert.Equal("Heads", Assert.Throws<ArgumentException>(() => new Transformer(Shape with { Heads = 3 }, new ReplicaRandom(1))).ParamName);
-        Assert.Equal("Layers", Assert.Throws<ArgumentException>(() => new Transformer(Shape with { Layers = 0 }, new ReplicaRandom(1))).ParamName);
-        Assert.Equal("Normalization", Assert.Throws<ArgumentException>(() => new Transformer(Shape with { Normalization = Normalization.BatchNorm }, new ReplicaRandom(1))).ParamName);
+        Assert.Equal("Heads",
+            Assert.Throws<ArgumentException>(() => new Transformer(Shape with { Heads = 3 }, new ReplicaRandom(1))).ParamName);
+        Assert.Equal("Layers",
+            Assert.Throws<ArgumentException>(() => new Transformer(Shape with { Layers = 0 }, new ReplicaRandom(1))).ParamName);
+        Assert.Equal("Normalization", Assert.Throws<ArgumentException>(() =>
+            new Transformer(Shape with { Normalization = Normalization.BatchNorm }, new ReplicaRandom(1))).ParamName);
         Assert.Throws<ArgumentException>(() => Text.Of("nothing", ""));
         Assert.Throws<ArgumentException>(() => new TextWindows(Text.Of("short", "abc"), 1, 3, new ReplicaRandom(1)));
     }

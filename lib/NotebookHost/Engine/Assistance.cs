@@ -72,5 +72,6 @@ internal sealed partial class Session
     }
 
     private static LinePosition Place(string code, int position)
-        => new(code.AsSpan(0, position).Count('\n'), position - 1 - code.LastIndexOf('\n', Math.Max(0, position - 1), Math.Max(0, position)));
+        => new(code.AsSpan(0, position).Count('\n'),
+            position - 1 - code.LastIndexOf('\n', Math.Max(0, position - 1), Math.Max(0, position)));
 }

@@ -23,7 +23,8 @@ internal sealed class CellOutput
     /// <summary>Who gives more than this at once waits.</summary>
     private const int MostGiven = 20_000;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(0.1), Often = TimeSpan.FromMilliseconds(2), Seldom = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(0.1),
+        Often = TimeSpan.FromMilliseconds(2), Seldom = TimeSpan.FromMilliseconds(50);
     private readonly Action<JsonObject> _send;
     private readonly AutoResetEvent _called = new(false);
     private readonly TextWriter _stdout, _stderr;
@@ -107,7 +108,8 @@ internal sealed class CellOutput
     };
 
     /// <summary>Text as a terminal leaves it: what follows a carriage return is written over the line's beginning.</summary>
-    public static string Settled(string text) => !text.Contains('\r') ? text : string.Join('\n', text.Replace("\r\n", "\n").Split('\n').Select(line =>
+    public static string Settled(string text) => !text.Contains('\r')
+        ? text : string.Join('\n', text.Replace("\r\n", "\n").Split('\n').Select(line =>
     {
         var shown = "";
         foreach (var part in line.Split('\r').Where(part => part != ""))

@@ -18,7 +18,8 @@ internal sealed class CellThread
     /// <summary>What to say of the cell if it was interrupted; null if it was not, and to be set so before another.</summary>
     public string? Interrupted { get; set; }
 
-    /// <summary>Runs a cell; returns when it is done, has thrown, or was interrupted. One that a running cell sends runs as a part of it.</summary>
+    /// <summary>Runs a cell; returns when it is done, has thrown, or was interrupted. One that a running cell sends runs as a part of
+    /// it.</summary>
     public async Task RunAsync(Func<Task> cell)
     {
         if (_running is not null)

@@ -24,7 +24,8 @@ internal sealed class ProseKernel(string name, string mimeType) : Kernel(name), 
     }
 }
 
-/// <summary>What the engine's packages lack that its tool has, and what they get wrong that readers would meet; LOG.md tells of each.</summary>
+/// <summary>What the engine's packages lack that its tool has, and what they get wrong that readers would meet; LOG.md tells of
+/// each.</summary>
 internal static partial class Mends
 {
     /// <summary>
@@ -35,13 +36,16 @@ internal static partial class Mends
         using static {typeof(Kernel).FullName};
         public static {typeof(DisplayedValue).FullName} display(object value, params string[] mimeTypes)
             => {typeof(KernelInvocationContext).FullName}.Current is null ? {typeof(DisplayExtensions).FullName}.Display(value, mimeTypes)
-                : {typeof(KernelInvocationContextExtensions).FullName}.Display({typeof(KernelInvocationContext).FullName}.Current, value, mimeTypes);
+                : {typeof(KernelInvocationContextExtensions).FullName}.Display(
+                    {typeof(KernelInvocationContext).FullName}.Current, value, mimeTypes);
         public static {typeof(DisplayedValue).FullName} Display(this object value, params string[] mimeTypes) => display(value, mimeTypes);
-        public static {typeof(DisplayedValue).FullName} Display(this {typeof(KernelInvocationContext).FullName} context, string value, params string[] mimeTypes)
+        public static {typeof(DisplayedValue).FullName} Display(
+            this {typeof(KernelInvocationContext).FullName} context, string value, params string[] mimeTypes)
             => {typeof(KernelInvocationContextExtensions).FullName}.Display(context, value, mimeTypes);
         public static {typeof(DisplayedValue).FullName} DisplayAs(this string value, string mimeType)
             => {typeof(KernelInvocationContext).FullName}.Current is null ? {typeof(DisplayExtensions).FullName}.DisplayAs(value, mimeType)
-                : {typeof(KernelInvocationContextExtensions).FullName}.DisplayAs({typeof(KernelInvocationContext).FullName}.Current, value, mimeType);
+                : {typeof(KernelInvocationContextExtensions).FullName}.DisplayAs(
+                    {typeof(KernelInvocationContext).FullName}.Current, value, mimeType);
         """;
 
     /// <summary>Has values that contain themselves cut at the formatter's depth.</summary>
@@ -84,7 +88,8 @@ internal static partial class Mends
         foreach (var one in formatted)
         {
             var text = one.MimeType == "text/html" ? PlainPattern().Replace(StylePattern().Replace(one.Value, ""), "${text}") : one.Value;
-            bundle[one.MimeType] = one.MimeType is "application/json" || one.MimeType.EndsWith("+json", StringComparison.Ordinal) ? Files.Json(text) ?? text : text;
+            bundle[one.MimeType] = one.MimeType is "application/json"
+                || one.MimeType.EndsWith("+json", StringComparison.Ordinal) ? Files.Json(text) ?? text : text;
         }
         if (bundle.Count != 1 || bundle["text/html"] is not { } only || value is IHtmlContent)
             return bundle;
@@ -96,7 +101,8 @@ internal static partial class Mends
         return bundle;
     }
 
-    /// <summary>A cell without comments behind the references at its top, which C# allows and the engine's parser never returns from.</summary>
+    /// <summary>A cell without comments behind the references at its top, which C# allows and the engine's parser never returns
+    /// from.</summary>
     public static string WithoutComments(string code)
     {
         var lines = code.Split('\n');
@@ -105,10 +111,12 @@ internal static partial class Mends
         return string.Join('\n', lines);
     }
 
-    /// <summary>What a package brings for notebooks, loaded as the tool does: types of its interactive-extensions folder, and a script.</summary>
+    /// <summary>What a package brings for notebooks, loaded as the tool does: types of its interactive-extensions folder, and a
+    /// script.</summary>
     public static async Task LoadExtensionsAsync(CompositeKernel kernel, IEnumerable<ResolvedPackageReference> packages)
     {
-        foreach (var folder in packages.Select(p => Path.Combine(p.PackageRoot, "interactive-extensions", "dotnet")).Where(Directory.Exists))
+        foreach (var folder in packages.Select(p => Path.Combine(p.PackageRoot, "interactive-extensions", "dotnet"))
+            .Where(Directory.Exists))
         {
             var types = Directory.GetFiles(folder, "*.dll").SelectMany(file => Assembly.LoadFrom(file).GetExportedTypes());
             foreach (var type in types.Where(t => t.IsAssignableTo(typeof(IKernelExtension)) && !t.IsAbstract))
@@ -130,7 +138,8 @@ internal static partial class Mends
         var near = new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 4, IgnoreInaccessible = true };
         if (folder?.EnumerateFiles(name, near).FirstOrDefault()?.DirectoryName is not { } project)
             return "";
-        return $". It is not built yet: dotnet build {Path.GetRelativePath(folder.FullName, project).Replace('\\', '/')}, in {folder.FullName}";
+        return $". It is not built yet: dotnet build {Path.GetRelativePath(folder.FullName, project).Replace('\\', '/')}, in "
+            + $"{folder.FullName}";
     }
 
     [TypeFormatterSource(typeof(Source))]
@@ -140,7 +149,8 @@ internal static partial class Mends
 
         public Type Type => typeof(IEnumerable);
 
-        /// <summary>The engine asks this one first: beyond its limit, and in a summary, it would go on for ever, so there nothing is read.</summary>
+        /// <summary>The engine asks this one first: beyond its limit, and in a summary, it would go on for ever, so there nothing is
+        /// read.</summary>
         public bool Format(object instance, FormatContext context)
         {
             var early = mimeType != PlainTextSummaryFormatter.MimeType && context.Depth < Formatter.RecursionLimit;
@@ -151,10 +161,12 @@ internal static partial class Mends
         }
 
         private static bool IsDeep(object? value, int depth) => value is IEnumerable items and not string && !IsOfScalars(value.GetType())
-            && (depth == Formatter.RecursionLimit || items.Cast<object?>().Take(Formatter.ListExpansionLimit).Any(item => IsDeep(item, depth + 1)));
+            && (depth == Formatter.RecursionLimit || items.Cast<object?>()
+                .Take(Formatter.ListExpansionLimit).Any(item => IsDeep(item, depth + 1)));
 
         private static bool IsOfScalars(Type type) => type.GetInterfaces().Any(i => i.IsGenericType
-            && i.GetGenericTypeDefinition() == typeof(IEnumerable<>) && i.GenericTypeArguments[0] is { IsSealed: true } of && !of.IsAssignableTo(typeof(IEnumerable)));
+            && i.GetGenericTypeDefinition() == typeof(IEnumerable<>)
+                && i.GenericTypeArguments[0] is { IsSealed: true } of && !of.IsAssignableTo(typeof(IEnumerable)));
 
         private sealed class Source : ITypeFormatterSource
         {

@@ -25,10 +25,12 @@ internal sealed record CellError(string Type, string Message, IReadOnlyList<stri
 /// </summary>
 internal sealed partial class Session
 {
-    private static readonly FieldInfo Options = typeof(CSharpKernel).GetField("_scriptOptions", BindingFlags.Instance | BindingFlags.NonPublic)!;
+    private static readonly FieldInfo Options = typeof(CSharpKernel)
+        .GetField("_scriptOptions", BindingFlags.Instance | BindingFlags.NonPublic)!;
 
     /// <summary>The engine's version.</summary>
-    public static string Version { get; } = typeof(Kernel).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
+    public static string Version { get; }
+        = typeof(Kernel).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
 
     private readonly CompositeKernel _root = [];
     private readonly CSharpKernel _csharp = new();
@@ -75,7 +77,8 @@ internal sealed partial class Session
     public async Task<CellError?> RunAsync(string name, string code, string? language = null)
     {
         var kernel = language is null ? _csharp : _root.ChildKernels.FirstOrDefault(k
-            => ((string?[])[k.Name, k.KernelInfo.LanguageName, .. k.KernelInfo.Aliases]).Contains(language, StringComparer.OrdinalIgnoreCase));
+            => ((string?[])[k.Name, k.KernelInfo.LanguageName, .. k.KernelInfo.Aliases])
+                .Contains(language, StringComparer.OrdinalIgnoreCase));
         if (kernel is null)
         {
             var known = string.Join(", ", _root.ChildKernels.Select(k => k.Name));
@@ -95,7 +98,8 @@ internal sealed partial class Session
             if (result.Events.OfType<CommandFailed>().FirstOrDefault() is { } failed)
                 return Describe(failed);
             var well = _failure is null && _cells.Interrupted is null && result.Events.Any(e => e is CommandSucceeded);
-            return well ? null : Describe(_failure ?? new InvalidOperationException("the cell did not succeed, and the engine does not say why"));
+            return well ? null
+                : Describe(_failure ?? new InvalidOperationException("the cell did not succeed, and the engine does not say why"));
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
@@ -186,7 +190,8 @@ internal sealed partial class Session
             {
                 var (span, said) = (d.Location.GetLineSpan(), d.GetMessage());
                 var (at, here) = (span.StartLinePosition, Path.GetFileName(span.Path) == _cell.Name);
-                var line = $"line {at.Line + 1 + (here ? _cell.LinesBefore : 0)}, column {at.Character + 1}: {d.Id}: {said}{Mends.Advice(d.Id, said)}";
+                var line = $"line {at.Line + 1 + (here ? _cell.LinesBefore : 0)}, column {at.Character + 1}: {d.Id}: "
+                    + $"{said}{Mends.Advice(d.Id, said)}";
                 return here ? line : $"{Path.GetFileName(span.Path)}, {line}";
             }).ToList();
             return new CellError("CompilationError", string.Join('\n', lines), lines);
@@ -225,7 +230,8 @@ internal sealed partial class Session
         return new CellError(e.GetType().Name, message, [$"{e.GetType().FullName}: {message}", .. trace]);
     }
 
-    /// <summary>A line of a trace: a cell by its name, its lines counted as the notebook has them, whatever part the compiler was given.</summary>
+    /// <summary>A line of a trace: a cell by its name, its lines counted as the notebook has them, whatever part the compiler was
+    /// given.</summary>
     private string InCell(string line) => TracePattern().Replace(line, m =>
     {
         var (folder, name) = (Path.GetDirectoryName(m.Groups["path"].Value), Path.GetFileName(m.Groups["path"].Value));

@@ -14,7 +14,8 @@ internal sealed class ConnectionException(string message) : NotebookFileExceptio
 internal sealed record Connection(string Ip, int Shell, int Control, int IoPub, int Stdin, int Heartbeat, string Key)
 {
     /// <summary>Reads the file that a client writes.</summary>
-    /// <exception cref="ConnectionException">It is missing, no such file, or asks for another transport, another signature, or an address others can reach.</exception>
+    /// <exception cref="ConnectionException">It is missing, no such file, or asks for another transport, another signature, or an address
+    /// others can reach.</exception>
     public static Connection Read(string path)
     {
         ConnectionException Off(string what) => new($"the connection file {path} {what}");
@@ -27,8 +28,10 @@ internal sealed record Connection(string Ip, int Shell, int Control, int IoPub, 
         {
             throw Off($"cannot be read: {e.Message.ReplaceLineEndings(" ")}");
         }
-        T Get<T>(string name) => (json as JsonObject)?[name] is JsonValue value && value.TryGetValue<T>(out var found) ? found : throw Off($"has no usable '{name}'");
-        int Port(string name) => Get<int>(name) is var port and > 0 and <= IPEndPoint.MaxPort ? port : throw Off($"has {name} {Get<int>(name)}; a port is 1 to {IPEndPoint.MaxPort}");
+        T Get<T>(string name) => (json as JsonObject)?[name] is JsonValue value
+            && value.TryGetValue<T>(out var found) ? found : throw Off($"has no usable '{name}'");
+        int Port(string name) => Get<int>(name) is var port and > 0 and <= IPEndPoint.MaxPort
+            ? port : throw Off($"has {name} {Get<int>(name)}; a port is 1 to {IPEndPoint.MaxPort}");
         foreach (var (name, ours) in new[] { ("transport", "tcp"), ("signature_scheme", "hmac-sha256"), ("ip", "127.0.0.1") })
         {
             if (Get<string>(name) is var asked && asked != ours)
@@ -36,7 +39,8 @@ internal sealed record Connection(string Ip, int Shell, int Control, int IoPub, 
         }
         if (Get<string>("key") is "")
             throw Off("has an empty key; this kernel runs code and hears signed messages only");
-        return new Connection(Get<string>("ip"), Port("shell_port"), Port("control_port"), Port("iopub_port"), Port("stdin_port"), Port("hb_port"), Get<string>("key"));
+        return new Connection(Get<string>("ip"), Port("shell_port"),
+            Port("control_port"), Port("iopub_port"), Port("stdin_port"), Port("hb_port"), Get<string>("key"));
     }
 
     /// <summary>The address of a port.</summary>
@@ -56,15 +60,16 @@ internal sealed record Message(IReadOnlyList<byte[]> Identities, JsonObject Head
     public string Type => (string?)Header["msg_type"] ?? "";
 
     /// <summary>A new message.</summary>
-    public static Message New(string type, string session, Message? parent, JsonObject content, IReadOnlyList<byte[]>? identities = null) => new(identities ?? parent?.Identities ?? [], new JsonObject
-    {
-        ["msg_id"] = Guid.NewGuid().ToString(),
-        ["msg_type"] = type,
-        ["session"] = session,
-        ["username"] = "kernel",
-        ["date"] = DateTime.UtcNow.ToString("o"),
-        ["version"] = "5.3",
-    }, (JsonObject?)parent?.Header.DeepClone() ?? [], content);
+    public static Message New(string type, string session, Message? parent,
+        JsonObject content, IReadOnlyList<byte[]>? identities = null) => new(identities ?? parent?.Identities ?? [], new JsonObject
+        {
+            ["msg_id"] = Guid.NewGuid().ToString(),
+            ["msg_type"] = type,
+            ["session"] = session,
+            ["username"] = "kernel",
+            ["date"] = DateTime.UtcNow.ToString("o"),
+            ["version"] = "5.3",
+        }, (JsonObject?)parent?.Header.DeepClone() ?? [], content);
 
     /// <summary>The frames of a message, signed.</summary>
     public NetMQMessage ToFrames(string key)

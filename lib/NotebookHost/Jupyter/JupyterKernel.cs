@@ -31,8 +31,10 @@ internal sealed class JupyterKernel
     private JupyterKernel(Connection connection)
     {
         _connection = connection;
-        _ioPub.Options.SendHighWatermark = 0;                                          // nothing that a cell says is dropped, however fast it speaks
-        foreach (var (socket, port) in new (NetMQSocket, int)[] { (_shell, connection.Shell), (_control, connection.Control), (_stdin, connection.Stdin), (_ioPub, connection.IoPub), (_heartbeat, connection.Heartbeat) })
+        // nothing that a cell says is dropped, however fast it speaks
+        _ioPub.Options.SendHighWatermark = 0;
+        foreach (var (socket, port) in new (NetMQSocket, int)[] { (_shell, connection.Shell),
+            (_control, connection.Control), (_stdin, connection.Stdin), (_ioPub, connection.IoPub), (_heartbeat, connection.Heartbeat) })
         {
             socket.Options.Linger = TimeSpan.FromSeconds(1);
             try
@@ -49,7 +51,8 @@ internal sealed class JupyterKernel
         Console.SetIn(new Input(this));
         _shell.ReceiveReady += (_, e) => Receive(e.Socket, m => _work.Add(m));
         _control.ReceiveReady += (_, e) => Receive(e.Socket, Control);
-        _stdin.ReceiveReady += (_, e) => Receive(e.Socket, m => { if (m.Type == "input_reply") _answers.Add((string?)m.Content["value"] ?? ""); });
+        _stdin.ReceiveReady += (_, e) => Receive(e.Socket,
+            m => { if (m.Type == "input_reply") _answers.Add((string?)m.Content["value"] ?? ""); });
         _heartbeat.ReceiveReady += (_, e) => e.Socket.SendMultipartMessage(e.Socket.ReceiveMultipartMessage());
         _out.ReceiveReady += (_, e) =>
         {
@@ -114,13 +117,16 @@ internal sealed class JupyterKernel
                 Reply(_shell, message, Session.IsComplete(Code(message)));
                 break;
             case "complete_request":
-                Reply(_shell, message, _cells.CompleteAsync(Code(message), (int?)message.Content["cursor_pos"] ?? 0).GetAwaiter().GetResult());
+                Reply(_shell, message, _cells.CompleteAsync(Code(message), (int?)message.Content["cursor_pos"] ?? 0)
+                    .GetAwaiter().GetResult());
                 break;
             case "inspect_request":
-                Reply(_shell, message, _cells.InspectAsync(Code(message), (int?)message.Content["cursor_pos"] ?? 0).GetAwaiter().GetResult());
+                Reply(_shell, message, _cells.InspectAsync(Code(message), (int?)message.Content["cursor_pos"] ?? 0)
+                    .GetAwaiter().GetResult());
                 break;
             case "history_request":
-                Reply(_shell, message, new JsonObject { ["status"] = "ok", ["history"] = new JsonArray() });        // clients keep their own
+                // clients keep their own
+                Reply(_shell, message, new JsonObject { ["status"] = "ok", ["history"] = new JsonArray() });
                 break;
             case "comm_info_request":
                 Reply(_shell, message, new JsonObject { ["status"] = "ok", ["comms"] = new JsonObject() });
@@ -180,7 +186,8 @@ internal sealed class JupyterKernel
         if (error is not null && !silent)
             _outputs.Emit(CellOutput.Of(error));
         _outputs.Flush();
-        var reply = error is null ? new JsonObject { ["payload"] = new JsonArray(), ["user_expressions"] = new JsonObject() } : CellOutput.Of(error);
+        var reply = error is null ? new JsonObject { ["payload"] = new JsonArray(), ["user_expressions"] = new JsonObject() }
+            : CellOutput.Of(error);
         (reply["status"], reply["execution_count"]) = (error is null ? "ok" : "error", _count);
         Reply(_shell, message, reply);
     }
@@ -191,7 +198,15 @@ internal sealed class JupyterKernel
         ["protocol_version"] = "5.3",
         ["implementation"] = "NotebookHost",
         ["implementation_version"] = "1.0",
-        ["language_info"] = new JsonObject { ["name"] = "C#", ["version"] = "14.0", ["mimetype"] = "text/x-csharp", ["file_extension"] = ".cs", ["pygments_lexer"] = "csharp", ["codemirror_mode"] = "text/x-csharp" },
+        ["language_info"] = new JsonObject
+        {
+            ["name"] = "C#",
+            ["version"] = "14.0",
+            ["mimetype"] = "text/x-csharp",
+            ["file_extension"] = ".cs",
+            ["pygments_lexer"] = "csharp",
+            ["codemirror_mode"] = "text/x-csharp"
+        },
         ["banner"] = $"C# on .NET {Environment.Version}",
         ["help_links"] = new JsonArray(),
     };
@@ -211,10 +226,12 @@ internal sealed class JupyterKernel
     }
 
     private void Publish(string type, Message? parent, JsonObject content)
-        => _out.Enqueue((_ioPub, Message.New(type, _session, parent, content, [System.Text.Encoding.ASCII.GetBytes(type)]).ToFrames(_connection.Key)));
+        => _out.Enqueue((_ioPub, Message.New(type, _session, parent, content, [System.Text.Encoding.ASCII.GetBytes(type)])
+            .ToFrames(_connection.Key)));
 
     private void Reply(RouterSocket socket, Message request, JsonObject content)
-        => _out.Enqueue((socket, Message.New(request.Type.Replace("_request", "_reply"), _session, request, content).ToFrames(_connection.Key)));
+        => _out.Enqueue((socket, Message.New(request.Type.Replace("_request", "_reply"), _session, request, content)
+            .ToFrames(_connection.Key)));
 
     private void Receive(NetMQSocket socket, Action<Message> handle)
     {
@@ -250,7 +267,8 @@ internal sealed class JupyterKernel
             throw new InvalidOperationException("this client does not take input");
         _outputs.Hurry();
         while (_answers.TryTake(out _)) { }
-        _out.Enqueue((_stdin, Message.New("input_request", _session, request, new JsonObject { ["prompt"] = prompt, ["password"] = password }).ToFrames(_connection.Key)));
+        _out.Enqueue((_stdin, Message.New("input_request", _session,
+            request, new JsonObject { ["prompt"] = prompt, ["password"] = password }).ToFrames(_connection.Key)));
         return _answers.Take();
     }
 

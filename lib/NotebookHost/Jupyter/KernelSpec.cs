@@ -12,27 +12,34 @@ internal static class KernelSpec
     private static string Folder => Path.Combine(Environment.GetEnvironmentVariable("JUPYTER_DATA_DIR") is { Length: > 0 } given ? given
         : OperatingSystem.IsWindows() ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.ApplicationData), "jupyter")
         : OperatingSystem.IsMacOS() ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), "Library", "Jupyter")
-        : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "jupyter"), "kernels");
+        : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData,
+            Environment.SpecialFolderOption.DoNotVerify), "jupyter"), "kernels");
 
-    /// <summary>Where Jupyter looks besides: the folders of JUPYTER_PATH before the user's own, those of the whole machine after it.</summary>
-    private static IEnumerable<string> Shared => (Environment.GetEnvironmentVariable("JUPYTER_PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
-        .Concat(OperatingSystem.IsWindows() ? [Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.CommonApplicationData), "jupyter")] : ["/usr/local/share/jupyter", "/usr/share/jupyter"])
+    /// <summary>Where Jupyter looks besides: the folders of JUPYTER_PATH before the user's own, those of the whole machine after
+    /// it.</summary>
+    private static IEnumerable<string> Shared => (Environment.GetEnvironmentVariable("JUPYTER_PATH") ?? "")
+        .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+        .Concat(OperatingSystem.IsWindows() ? [Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.CommonApplicationData),
+            "jupyter")] : ["/usr/local/share/jupyter", "/usr/share/jupyter"])
         .Select(folder => Path.Combine(folder, "kernels"));
 
-    private static bool OnPath => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, Path.GetFileName(DotNet.Command))));
+    private static bool OnPath => (Environment.GetEnvironmentVariable("PATH") ?? "")
+        .Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, Path.GetFileName(DotNet.Command))));
 
     /// <summary>Writes the specification; under another name where a .NET Interactive is registered.</summary>
     public static int Install()
     {
         var usual = Path.Combine(Folder, Usual);
-        var taken = Shared.Prepend(Folder).Select(folder => Path.Combine(folder, Usual)).Any(f => File.Exists(Path.Combine(f, "kernel.json")) && !IsOurs(f));
+        var taken = Shared.Prepend(Folder).Select(folder => Path.Combine(folder, Usual))
+            .Any(f => File.Exists(Path.Combine(f, "kernel.json")) && !IsOurs(f));
         if (taken && IsOurs(usual))
             Directory.Delete(usual, recursive: true);                                      // it would go on hiding the other
         var target = taken ? Path.Combine(Folder, Other) : usual;
         Directory.CreateDirectory(target);
         var spec = new JsonObject
         {
-            ["argv"] = new JsonArray([.. DotNet.Arguments(forCells: true, "kernel", "start", "{connection_file}").Prepend(OnPath ? "dotnet" : DotNet.Command).Select(a => JsonValue.Create(a))]),
+            ["argv"] = new JsonArray([.. DotNet.Arguments(forCells: true, "kernel", "start", "{connection_file}")
+                .Prepend(OnPath ? "dotnet" : DotNet.Command).Select(a => JsonValue.Create(a))]),
             ["display_name"] = taken ? ".NET (C#), NotebookHost" : ".NET (C#)",
             ["language"] = "C#",
             ["interrupt_mode"] = "message",
@@ -60,5 +67,6 @@ internal static class KernelSpec
     }
 
     private static bool IsOurs(string folder)
-        => Path.Combine(folder, "kernel.json") is var file && File.Exists(file) && File.ReadAllText(file).Contains($"\"installer\": \"{Mark}\"", StringComparison.Ordinal);
+        => Path.Combine(folder, "kernel.json") is var file && File.Exists(file)
+            && File.ReadAllText(file).Contains($"\"installer\": \"{Mark}\"", StringComparison.Ordinal);
 }

@@ -19,14 +19,18 @@ internal static partial class Gallery
     /// <param name="run">The folder of a run.</param>
     /// <param name="folder">Where the site goes; a site of before is replaced.</param>
     /// <param name="sources">Where the run's relative paths start, for saved pictures and the README.</param>
-    /// <exception cref="NotebookFileException"><paramref name="run"/> has no report, or one of another version, or a notebook is missing; or <paramref name="folder"/> holds something else.</exception>
+    /// <exception cref="NotebookFileException"><paramref name="run"/> has no report, or one of another version, or a notebook is missing;
+    /// or <paramref name="folder"/> holds something else.</exception>
     public static int Build(string run, string folder, string sources)
     {
-        if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any() && !File.Exists(Path.Combine(folder, Assets, "gallery.js")))
+        if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()
+            && !File.Exists(Path.Combine(folder, Assets, "gallery.js")))
             throw new NotebookFileException($"--site {folder} is a folder with other things in it; it is not replaced");
-        var readme = Path.Combine(sources, "README.md") is var file && File.Exists(file) ? File.ReadAllText(file).ReplaceLineEndings("\n") : "";
+        var readme = Path.Combine(sources, "README.md") is var file
+            && File.Exists(file) ? File.ReadAllText(file).ReplaceLineEndings("\n") : "";
         // In the order in which the README lists them, what it does not list last.
-        var lessons = Read(run, sources).OrderBy(l => readme.IndexOf(l.Path, StringComparison.Ordinal) is >= 0 and var place ? place : int.MaxValue).ThenBy(l => l.Path, StringComparer.Ordinal).ToList();
+        var lessons = Read(run, sources).OrderBy(l => readme.IndexOf(l.Path, StringComparison.Ordinal) is >= 0 and var place
+            ? place : int.MaxValue).ThenBy(l => l.Path, StringComparer.Ordinal).ToList();
         var (name, about) = Introduced(readme);
         // Beside the old site, and then in its place: a reader never sees half of it.
         var draft = $"{folder.TrimEnd('/', '\\')}.{Guid.NewGuid():N}.part";
@@ -42,7 +46,8 @@ internal static partial class Gallery
         {
             var neighbours = lessons.Where(l => l.IsSolution == lessons[i].IsSolution).ToList();
             var at = neighbours.IndexOf(lessons[i]);
-            Write(lessons[i].Page, LessonPage(name, lessons[i], neighbours.ElementAtOrDefault(at - 1), neighbours.ElementAtOrDefault(at + 1), lessons, scripts));
+            Write(lessons[i].Page, LessonPage(name, lessons[i],
+                neighbours.ElementAtOrDefault(at - 1), neighbours.ElementAtOrDefault(at + 1), lessons, scripts));
         }
         foreach (var (once, script) in scripts)
             Write($"{Assets}/{once}.js", script);
@@ -95,7 +100,8 @@ internal static partial class Gallery
     {
         var file = Path.Combine(run, "report.json");
         if (!File.Exists(file))
-            throw new NotebookFileException($"{run} has no report.json: it is not the folder of a run (dotnet run --project lib/NotebookHost makes one in artifacts/run)");
+            throw new NotebookFileException($"{run} has no report.json: it is not the folder of a run (dotnet run --project "
+                + "lib/NotebookHost makes one in artifacts/run)");
         JsonNode? report;
         try
         {
@@ -105,14 +111,17 @@ internal static partial class Gallery
         {
             throw new NotebookFileException($"{file} is damaged (line {e.LineNumber + 1})", e);
         }
-        if ((report?["version"] as JsonValue)?.TryGetValue<int>(out var version) != true || version != 1 || report?["notebooks"] is not JsonArray notebooks)
+        if ((report?["version"] as JsonValue)?.TryGetValue<int>(out var version) != true
+            || version != 1 || report?["notebooks"] is not JsonArray notebooks)
             throw new NotebookFileException($"{file} is no report of version 1");
         return [.. notebooks.Select(entry =>
         {
             var path = (string)entry!["path"]!;
             var source = Path.Combine(sources, path);
-            var leading = !File.Exists(source) ? null : NotebookFile.Read(source).Cells.SelectMany(c => c.Outputs).FirstOrDefault(o => PictureIn(o) is not null);
-            return new Lesson(path, NotebookFile.Read(Path.Combine(run, path)), entry, leading is null ? null : PictureIn(leading), NotebookFile.Text(leading?["data"]?["text/plain"]));
+            var leading = !File.Exists(source) ? null : NotebookFile.Read(source).Cells.SelectMany(c => c.Outputs)
+                .FirstOrDefault(o => PictureIn(o) is not null);
+            return new Lesson(path, NotebookFile.Read(Path.Combine(run, path)),
+                entry, leading is null ? null : PictureIn(leading), NotebookFile.Text(leading?["data"]?["text/plain"]));
         })];
 
         static Picture? PictureIn(JsonObject output) => new[] { "image/png", "image/jpeg" }.Where(type => output["data"]?[type] is not null)
@@ -123,27 +132,33 @@ internal static partial class Gallery
     private static (string Name, string About) Introduced(string readme)
     {
         var blocks = readme.Split("\n\n");
-        return (blocks.FirstOrDefault(b => b.StartsWith("# ", StringComparison.Ordinal))?[2..].Trim() ?? "Notebooks", blocks.SkipWhile(b => b.StartsWith('#')).FirstOrDefault() ?? "");
+        return (blocks.FirstOrDefault(b => b.StartsWith("# ", StringComparison.Ordinal))?[2..].Trim() ?? "Notebooks",
+            blocks.SkipWhile(b => b.StartsWith('#')).FirstOrDefault() ?? "");
     }
 
-    private static string? PictureOf(Lesson lesson) => lesson.Picture is null ? null : Path.ChangeExtension($"{Assets}/pictures/{lesson.Path}", lesson.Picture.MimeType == "image/png" ? ".png" : ".jpg").Replace('\\', '/');
+    private static string? PictureOf(Lesson lesson) => lesson.Picture is null ? null
+        : Path.ChangeExtension($"{Assets}/pictures/{lesson.Path}", lesson.Picture.MimeType == "image/png" ? ".png" : ".jpg")
+        .Replace('\\', '/');
 
     private static string Index(string name, string about, IReadOnlyList<Lesson> lessons)
     {
         var body = new StringBuilder($"<h1>{Page.Encode(name)}</h1>\n{Page.Prose(about)}");
         var claims = lessons.SelectMany(l => l.Claims).ToList();
-        body.Append(CultureInfo.InvariantCulture, $"<p class=\"total\"><a href=\"scoreboard.html\">{claims.Count(NotebookRun.Holds)} of {claims.Count} claims hold</a>, in {lessons.Count} notebooks.</p>\n");
+        body.Append(CultureInfo.InvariantCulture, $"<p class=\"total\"><a href=\"scoreboard.html\">{claims.Count(NotebookRun.Holds)} of "
+            + $"{claims.Count} claims hold</a>, in {lessons.Count} notebooks.</p>\n");
         foreach (var track in lessons.Where(l => !l.IsSolution).GroupBy(l => l.Track))
         {
             body.Append($"<section><h2>{Page.Encode(track.Key)}</h2><div class=\"cards\">\n");
             foreach (var lesson in track)
             {
-                var solution = lessons.FirstOrDefault(l => l.IsSolution && Path.GetFileName(l.Path) == Path.GetFileName(lesson.Path) && l.Track == lesson.Track);
+                var solution = lessons.FirstOrDefault(l => l.IsSolution
+                    && Path.GetFileName(l.Path) == Path.GetFileName(lesson.Path) && l.Track == lesson.Track);
                 body.Append($"<article class=\"card\"><h3><a href=\"{lesson.Page}\">{Inline(lesson.Notebook.Title)}</a></h3>");
                 if (lesson.Question is { } question)
                     body.Append($"<p>{Inline(question)}</p>");
                 if (PictureOf(lesson) is { } picture)
-                    body.Append($"<a href=\"{lesson.Page}\" tabindex=\"-1\" aria-hidden=\"true\"><img loading=\"lazy\" src=\"{picture}\" alt=\"{Page.Encode(lesson.Alt)}\"></a>");
+                    body.Append($"<a href=\"{lesson.Page}\" tabindex=\"-1\" aria-hidden=\"true\"><img loading=\"lazy\" src=\"{picture}\" "
+                        + $"alt=\"{Page.Encode(lesson.Alt)}\"></a>");
                 if (lesson.Finding is { } finding)
                     body.Append($"<p class=\"finding\"><strong>Finding.</strong> {Inline(finding)}</p>");
                 body.Append($"<p class=\"facts\">{Verdict(lesson)}");
@@ -151,7 +166,8 @@ internal static partial class Gallery
                     body.Append($" · {minutes} minutes to read");
                 body.Append(CultureInfo.InvariantCulture, $" · {(double)lesson.Report["seconds"]!:0} s to run");
                 if (solution is not null)
-                    body.Append($" · <a href=\"{solution.Page}\" aria-label=\"solutions of {Page.Encode(lesson.Notebook.Title)}\">solutions</a>");
+                    body.Append(
+                        $" · <a href=\"{solution.Page}\" aria-label=\"solutions of {Page.Encode(lesson.Notebook.Title)}\">solutions</a>");
                 body.Append("</p></article>\n");
             }
             body.Append("</div></section>\n");
@@ -163,41 +179,51 @@ internal static partial class Gallery
     {
         var held = lesson.Claims.Count(NotebookRun.Holds);
         var well = lesson.Status == "passed" && held == lesson.Claims.Count;
-        return $"<span class=\"{(well ? "holds" : "fails")}\">{(lesson.Status == "passed" ? "" : lesson.Status + ", ")}{held} of {lesson.Claims.Count} claims hold</span>";
+        return $"<span class=\"{(well ? "holds" : "fails")}\">{(lesson.Status == "passed" ? "" : lesson.Status + ", ")}{held} of "
+            + $"{lesson.Claims.Count} claims hold</span>";
     }
 
     private static string Scoreboard(string name, IReadOnlyList<Lesson> lessons)
     {
         var rows = lessons.SelectMany(l => l.Claims.Select(c => (Lesson: l, Claim: c))).ToList();
+        string Options(IEnumerable<string> of) => string.Concat(of.Select(o => $"<option>{Page.Encode(o)}</option>"));
+        var kinds = rows.Select(r => (string?)r.Claim["kind"] ?? "").Distinct().Order();
         var body = new StringBuilder($"""
             <h1>All claims</h1>
-            <p>Each claim is a prediction held against a measurement, or says what else it is. <span id="shown" role="status" aria-live="polite">{rows.Count} of {rows.Count} claims</span></p>
+            <p>Each claim is a prediction held against a measurement, or says what else it is.
+            <span id="shown" role="status" aria-live="polite">{rows.Count} of {rows.Count} claims</span></p>
             <form id="filters" onsubmit="return false">
             <label>Find <input type="search" id="find" placeholder="angle, Lion, arXiv…"></label>
-            <label>Track <select id="track"><option value="">all</option>{string.Concat(lessons.Select(l => l.Track).Distinct().Select(t => $"<option>{Page.Encode(t)}</option>"))}</select></label>
-            <label>Kind <select id="kind"><option value="">all</option>{string.Concat(rows.Select(r => (string?)r.Claim["kind"] ?? "").Distinct().Order().Select(k => $"<option>{Page.Encode(k)}</option>"))}</select></label>
+            <label>Track <select id="track"><option value="">all</option>{Options(lessons.Select(l => l.Track).Distinct())}</select></label>
+            <label>Kind <select id="kind"><option value="">all</option>{Options(kinds)}</select></label>
             <label>Verdict <select id="verdict"><option value="">all</option><option>holds</option><option>fails</option></select></label>
             </form>
             <div class="scroll" tabindex="0" role="region" aria-label="all claims"><table id="scoreboard"><thead><tr>
             """);
-        foreach (var head in (string[])["notebook", "claim", "predicted", "measured", "must hold", "kind", "seeds", "spread", "verdict", "source"])
+        foreach (var head in (string[])["notebook", "claim", "predicted",
+            "measured", "must hold", "kind", "seeds", "spread", "verdict", "source"])
             body.Append($"<th scope=\"col\" aria-sort=\"none\"><button type=\"button\">{head}</button></th>");
         body.Append("</tr></thead><tbody>\n");
         foreach (var (lesson, claim) in rows)
         {
             var verdict = NotebookRun.Holds(claim) ? "holds" : "fails";
             var (unit, kind) = ((string?)claim["unit"] ?? "", Page.Encode((string?)claim["kind"] ?? ""));
-            body.Append($"<tr data-track=\"{Page.Encode(lesson.Track)}\" data-kind=\"{kind}\" data-verdict=\"{verdict}\"><td><a href=\"{lesson.Page}\">{Inline(lesson.Notebook.Title)}{(lesson.IsSolution ? ", solutions" : "")}</a></td><td>{Page.Encode((string?)claim["name"] ?? "")}</td>")
+            body.Append($"<tr data-track=\"{Page.Encode(lesson.Track)}\" data-kind=\"{kind}\" data-verdict=\"{verdict}\"><td><a "
+                + $"href=\"{lesson.Page}\">{Inline(lesson.Notebook.Title)}{(lesson.IsSolution ? ", solutions" : "")}</a></td>"
+                + $"<td>{Page.Encode((string?)claim["name"] ?? "")}</td>")
                 .Append(Number(claim["predicted"], unit)).Append(Number(claim["measured"], unit))
-                .Append($"<td>{Page.Encode(MustHold(claim, unit))}</td><td>{kind}</td>").Append(Number(claim["seeds"], "")).Append(Number((double?)claim["seeds"] > 1 ? claim["spread"] : null, unit))
+                .Append($"<td>{Page.Encode(MustHold(claim, unit))}</td><td>{kind}</td>")
+                    .Append(Number(claim["seeds"], "")).Append(Number((double?)claim["seeds"] > 1 ? claim["spread"] : null, unit))
                 .Append($"<td class=\"{verdict}\">{verdict}</td><td>{Page.Encode((string?)claim["source"] ?? "")}</td></tr>\n");
         }
         return Frame("All claims · " + name, name, "", body.Append("</tbody></table></div>\n").ToString());
     }
 
-    private static string Number(JsonNode? value, string unit) => value is null ? "<td data-value=\"\">—</td>" : $"<td data-value=\"{value.ToJsonString()}\">{Short((double)value, unit)}</td>";
+    private static string Number(JsonNode? value, string unit) => value is null
+        ? "<td data-value=\"\">—</td>" : $"<td data-value=\"{value.ToJsonString()}\">{Short((double)value, unit)}</td>";
 
-    private static string Short(double value, string unit) => Page.Encode(value.ToString("G4", CultureInfo.InvariantCulture).Replace("E", "e", StringComparison.Ordinal) + (unit == "" ? "" : " " + unit));
+    private static string Short(double value, string unit) => Page.Encode(value.ToString("G4", CultureInfo.InvariantCulture)
+        .Replace("E", "e", StringComparison.Ordinal) + (unit == "" ? "" : " " + unit));
 
     private static string MustHold(JsonObject claim, string unit)
     {
@@ -213,12 +239,14 @@ internal static partial class Gallery
         };
     }
 
-    private static string LessonPage(string name, Lesson lesson, Lesson? before, Lesson? after, IReadOnlyList<Lesson> all, Dictionary<string, string> scripts)
+    private static string LessonPage(string name, Lesson lesson,
+        Lesson? before, Lesson? after, IReadOnlyList<Lesson> all, Dictionary<string, string> scripts)
     {
         var seconds = lesson.Report["cells"]!.AsArray().ToDictionary(c => (string)c!["id"]!, c => (double)c!["seconds"]!);
         var html = new StringBuilder();
         foreach (var cell in lesson.Notebook.Cells)
-            html.Append(cell.IsCode ? Page.Code(cell, seconds.GetValueOrDefault(cell.Id), cell.Outputs, Highlighted) : Links(Page.Prose(cell.Source), lesson, all));
+            html.Append(cell.IsCode ? Page.Code(cell, seconds.GetValueOrDefault(cell.Id), cell.Outputs, Highlighted)
+                : Links(Page.Prose(cell.Source), lesson, all));
         // A script that a page needs once is one file that all pages share.
         var needed = new List<string>();
         var content = OncePattern().Replace(html.ToString(), m =>
@@ -240,10 +268,12 @@ internal static partial class Gallery
         }
         if (lesson.Report["cells"]!.AsArray().Select(c => c!["error"]).FirstOrDefault(e => e is not null) is { } error)
             body.Insert(0, $"<p class=\"problem\">{Page.Encode(lesson.Status)}: {Page.Encode((string?)error["message"] ?? "")}</p>");
-        string Way(Lesson? other, string rel, string arrow) => other is null ? "<span></span>" : $"<a rel=\"{rel}\" href=\"{root}{other.Page}\">{string.Format(CultureInfo.InvariantCulture, arrow, Inline(other.Notebook.Title))}</a>";
+        string Way(Lesson? other, string rel, string before, string after) => other is null ? "<span></span>"
+            : $"<a rel=\"{rel}\" href=\"{root}{other.Page}\">{before}{Inline(other.Notebook.Title)}{after}</a>";
         return Frame($"{lesson.Notebook.Title} · {name}", name, root, $"""
-            <p class="facts">{Page.Encode(lesson.Track)}{(lesson.IsSolution ? ", solutions" : "")} · {Verdict(lesson)} · <button type="button" id="present">Present</button></p>
-            {body}<nav class="ways" aria-label="neighbours">{Way(before, "prev", "← {0}")}{Way(after, "next", "{0} →")}</nav>
+            <p class="facts">{Page.Encode(lesson.Track)}{(lesson.IsSolution ? ", solutions" : "")} · {Verdict(lesson)} ·
+            <button type="button" id="present">Present</button></p>
+            {body}<nav class="ways" aria-label="neighbours">{Way(before, "prev", "← ", "")}{Way(after, "next", "", " →")}</nav>
             """,
             contents.Length == 0 ? "" : $"<nav class=\"contents\" aria-label=\"on this page\"><ol>{contents}</ol></nav>",
             string.Concat(needed.Select(s => $"<script defer src=\"{root}{Assets}/{s}.js\"></script>")));
@@ -252,7 +282,8 @@ internal static partial class Gallery
     private static string Highlighted(string code)
     {
         var html = new HtmlClassFormatter().GetHtmlString(code, Languages.CSharp);
-        return $"<pre tabindex=\"0\"><code>{html[(html.IndexOf("<pre>", StringComparison.Ordinal) + 5)..html.LastIndexOf("</pre>", StringComparison.Ordinal)].Trim('\r', '\n')}</code></pre>";
+        var (from, to) = (html.IndexOf("<pre>", StringComparison.Ordinal) + 5, html.LastIndexOf("</pre>", StringComparison.Ordinal));
+        return $"<pre tabindex=\"0\"><code>{html[from..to].Trim('\r', '\n')}</code></pre>";
     }
 
     /// <summary>Links to other notebooks lead to their pages; to a notebook that is not in the run, nowhere.</summary>
@@ -287,7 +318,8 @@ internal static partial class Gallery
         <title>{Page.Encode(title)}</title><link rel="icon" href="data:,"><link rel="stylesheet" href="{root}{Assets}/gallery.css">
         <script src="{root}{Assets}/gallery.js"></script>{scripts}</head>
         <body><a class="skip" href="#main">Skip to the text</a>
-        <header><nav aria-label="site"><a href="{root}index.html">{Page.Encode(name)}</a> <a href="{root}scoreboard.html">All claims</a></nav><button type="button" id="theme">Light or dark</button></header>
+        <header><nav aria-label="site"><a href="{root}index.html">{Page.Encode(name)}</a>
+        <a href="{root}scoreboard.html">All claims</a></nav><button type="button" id="theme">Light or dark</button></header>
         <div class="page">{contents}<main id="main" tabindex="-1">
         {body}
         </main></div></body></html>

@@ -26,14 +26,35 @@ internal sealed class MathMl
         rfloor ⌋   lceil ⌈   rceil ⌉   colon :
         """);
 
-    private static readonly HashSet<string> Functions = ["ln", "log", "exp", "sin", "cos", "tan", "atan", "arctan", "arccos", "arcsin", "asin", "max", "min", "argmax", "argmin", "det", "lim", "sup", "inf", "sgn", "Pr"];
-    private static readonly Dictionary<string, string> Accents = new() { ["hat"] = "^", ["widehat"] = "^", ["tilde"] = "~", ["widetilde"] = "~", ["bar"] = "¯", ["overline"] = "¯", ["vec"] = "→", ["dot"] = "˙" };
-    private static readonly Dictionary<string, string> Spaces = new() { [","] = "0.17em", [":"] = "0.22em", [";"] = "0.28em", ["!"] = "-0.17em", [" "] = "0.33em", ["quad"] = "1em", ["qquad"] = "2em" };
+    private static readonly HashSet<string> Functions = ["ln", "log", "exp", "sin", "cos",
+        "tan", "atan", "arctan", "arccos", "arcsin", "asin", "max", "min", "argmax", "argmin", "det", "lim", "sup", "inf", "sgn", "Pr"];
+    private static readonly Dictionary<string, string> Accents = new()
+    {
+        ["hat"] = "^",
+        ["widehat"] = "^",
+        ["tilde"] = "~",
+        ["widetilde"] = "~",
+        ["bar"] = "¯",
+        ["overline"] = "¯",
+        ["vec"] = "→",
+        ["dot"] = "˙"
+    };
+    private static readonly Dictionary<string, string> Spaces = new()
+    {
+        [","] = "0.17em",
+        [":"] = "0.22em",
+        [";"] = "0.28em",
+        ["!"] = "-0.17em",
+        [" "] = "0.33em",
+        ["quad"] = "1em",
+        ["qquad"] = "2em"
+    };
 
     private readonly string _tex;
     private int _at;
 
-    private static Dictionary<string, string> Pairs(string words) => words.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Chunk(2).ToDictionary(pair => pair[0], pair => pair[1]);
+    private static Dictionary<string, string> Pairs(string words) => words.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)
+        .Chunk(2).ToDictionary(pair => pair[0], pair => pair[1]);
 
     private MathMl(string tex) => _tex = tex;
 
@@ -44,7 +65,8 @@ internal sealed class MathMl
     {
         var parser = new MathMl(tex.Trim());
         var body = parser.Row("");
-        return $"<math display=\"{(block ? "block" : "inline")}\"><semantics><mrow>{body}</mrow><annotation encoding=\"application/x-tex\">{WebUtility.HtmlEncode(tex.Trim())}</annotation></semantics></math>";
+        return $"<math display=\"{(block ? "block" : "inline")}\"><semantics><mrow>{body}</mrow><annotation "
+            + $"encoding=\"application/x-tex\">{WebUtility.HtmlEncode(tex.Trim())}</annotation></semantics></math>";
     }
 
     /// <summary>Everything up to <paramref name="end"/>: a brace, \right, \end, &amp; or \\ ; or the end of the text.</summary>
@@ -54,7 +76,8 @@ internal sealed class MathMl
         while (true)
         {
             SkipSpace();
-            if (_at >= _tex.Length || (end == "}" && _tex[_at] == '}') || (end == "]" && _tex[_at] == ']') || (end == "right" && At("\\right")) || (end == "cell" && (_tex[_at] == '&' || At("\\\\") || At("\\end"))))
+            if (_at >= _tex.Length || (end == "}" && _tex[_at] == '}') || (end == "]" && _tex[_at] == ']')
+                || (end == "right" && At("\\right")) || (end == "cell" && (_tex[_at] == '&' || At("\\\\") || At("\\end"))))
                 return row.ToString();
             row.Append(WithScripts(Atom()));
         }
@@ -108,7 +131,8 @@ internal sealed class MathMl
         var from = _at++;
         if (char.IsDigit(c))
         {
-            while (_at < _tex.Length && (char.IsDigit(_tex[_at]) || (_tex[_at] == '.' && _at + 1 < _tex.Length && char.IsDigit(_tex[_at + 1]))))
+            while (_at < _tex.Length && (char.IsDigit(_tex[_at])
+                || (_tex[_at] == '.' && _at + 1 < _tex.Length && char.IsDigit(_tex[_at + 1]))))
                 _at++;
             return $"<mn>{_tex[from.._at]}</mn>";
         }
@@ -158,7 +182,17 @@ internal sealed class MathMl
             case "mathbf" or "boldsymbol":
                 return $"<mi style=\"font-weight:bold\">{WebUtility.HtmlEncode(Verbatim())}</mi>";
             case "mathbb" or "mathcal":
-                return $"<mi>{Verbatim() switch { "R" => name == "mathbb" ? "ℝ" : "ℛ", "E" => name == "mathbb" ? "𝔼" : "ℰ", "L" => "ℒ", "N" => "𝒩", var other => WebUtility.HtmlEncode(other) }}</mi>";
+                var script = (name, Verbatim()) switch
+                {
+                    ("mathbb", "R") => "ℝ",
+                    ("mathbb", "E") => "𝔼",
+                    (_, "R") => "ℛ",
+                    (_, "E") => "ℰ",
+                    (_, "L") => "ℒ",
+                    (_, "N") => "𝒩",
+                    (_, var other) => WebUtility.HtmlEncode(other),
+                };
+                return $"<mi>{script}</mi>";
             case "left":
                 var open = Delimiter();
                 var inside = Row("right");

@@ -5,8 +5,10 @@ using static TorchSharp.torch;
 namespace TrainingDynamics.Bandits;
 
 /// <summary>
-/// A world in which the truth is known: visitors come in contexts x with shares ρ(x), an item a is shown, and clicked with some probability;
-/// a click pays 1, or what the world says. r(x, a) is what showing an item earns in the mean. One world for each replica. The value of a policy
+/// A world in which the truth is known: visitors come in contexts x with shares ρ(x), an item a is shown, and clicked with some
+/// probability;
+/// a click pays 1, or what the world says. r(x, a) is what showing an item earns in the mean. One world for each replica. The value of a
+/// policy
 /// is exact: V(π) = Σ_x ρ(x) Σ_a π(a|x)·r(x, a).
 /// </summary>
 public sealed class ClickWorld : IDisposable
@@ -14,20 +16,25 @@ public sealed class ClickWorld : IDisposable
     /// <summary>A world by its click probabilities, and what a click is worth.</summary>
     /// <param name="click">Probabilities, (replica, context, item), each in [0, 1].</param>
     /// <param name="share">ρ, (context), not negative, with a positive sum; the same for all contexts by default.</param>
-    /// <param name="payoff">What a click on an item pays, finite, in a shape that goes with the clicks'; 1 by default. A price, a margin, a loss.</param>
+    /// <param name="payoff">What a click on an item pays, finite, in a shape that goes with the clicks'; 1 by default. A price, a margin, a
+    /// loss.</param>
     /// <exception cref="ArgumentException">A probability is outside [0, 1], a payoff is not finite, or shapes do not fit.</exception>
     public ClickWorld(Tensor click, double[]? share = null, Tensor? payoff = null)
     {
         using var scope = NewDisposeScope();
         if (click.dim() != 3 || !((click >= 0) & (click <= 1)).all().item<bool>())
-            throw new ArgumentException($"click must be probabilities in [0, 1], (replica, context, item); got shape [{string.Join(", ", click.shape)}], values from {click.min().ToDouble()} to {click.max().ToDouble()}", nameof(click));
+            throw new ArgumentException("click must be probabilities in [0, 1], (replica, context, item); got shape "
+                + $"[{string.Join(", ", click.shape)}], values from {click.min().ToDouble()} to {click.max().ToDouble()}", nameof(click));
         share ??= [.. Enumerable.Repeat(1.0, (int)click.shape[1])];
-        if (share.Length != click.shape[1] || share.Any(s => !(s >= 0 && double.IsFinite(s))) || !(share.Sum() is > 0 and < double.PositiveInfinity))
-            throw new ArgumentException($"share has {share.Length} values with sum {share.Sum()}, wanted are {click.shape[1]}, one for each context, none negative, with a positive sum", nameof(share));
+        if (share.Length != click.shape[1] || share.Any(s => !(s >= 0 && double.IsFinite(s)))
+            || !(share.Sum() is > 0 and < double.PositiveInfinity))
+            throw new ArgumentException($"share has {share.Length} values with sum {share.Sum()}, wanted are {click.shape[1]}, one for "
+                + "each context, none negative, with a positive sum", nameof(share));
         Click = click.to(ScalarType.Float64).alias().DetachFromDisposeScope();
         Payoff = (payoff?.to(ScalarType.Float64) ?? ones(1, dtype: ScalarType.Float64)).expand_as(click).DetachFromDisposeScope();
         if (!Payoff.isfinite().all().item<bool>())
-            throw new ArgumentException($"a payoff is not finite; values go from {Payoff.min().ToDouble()} to {Payoff.max().ToDouble()}", nameof(payoff));
+            throw new ArgumentException($"a payoff is not finite; values go from {Payoff.min().ToDouble()} to {Payoff.max().ToDouble()}",
+                nameof(payoff));
         Reward = (Click * Payoff).DetachFromDisposeScope();
         Share = Aligned.Tensor(share.Select(s => s / share.Sum()).ToArray()).DetachFromDisposeScope();
     }
@@ -63,7 +70,8 @@ public sealed class ClickWorld : IDisposable
     public static ClickWorld Planted(int contexts, int items, ReplicaRandom random, int rank = 4, double offset = -1.2, double scale = 1.4)
     {
         if (contexts < 1 || items < 2 || rank < 1)
-            throw new ArgumentException($"a planted world needs at least 1 context, 2 items and rank 1; got {contexts}, {items} and {rank}", nameof(contexts));
+            throw new ArgumentException($"a planted world needs at least 1 context, 2 items and rank 1; got {contexts}, {items} and {rank}",
+                nameof(contexts));
         using var scope = NewDisposeScope();
         var (u, v) = (random.Normal([contexts, rank], ScalarType.Float64), random.Normal([items, rank], ScalarType.Float64));
         return new ClickWorld((offset + (scale / Math.Sqrt(rank) * u.bmm(v.transpose(1, 2)))).sigmoid());
@@ -72,7 +80,8 @@ public sealed class ClickWorld : IDisposable
     /// <summary>The same world with other shares of the contexts.</summary>
     public ClickWorld WithShare(double[] share) => new(Click, share, Payoff);
 
-    /// <summary>V(π) = Σ_x ρ(x) Σ_a π(a|x)·r(x, a) of each replica, exactly: the click rate that the policy has, or what it earns.</summary>
+    /// <summary>V(π) = Σ_x ρ(x) Σ_a π(a|x)·r(x, a) of each replica, exactly: the click rate that the policy has, or what it
+    /// earns.</summary>
     /// <param name="policy">π, (replica or 1, context, item), each row a distribution.</param>
     public double[] Value(Tensor policy)
     {
@@ -92,14 +101,16 @@ public sealed class ClickWorld : IDisposable
     /// <param name="slots">How many items a context is shown.</param>
     public Tensor Best(int slots = 1) => Greedy(Reward, slots);
 
-    /// <summary>The policy that shows each context the items with the greatest scores, each as likely. Scores that are not numbers give none: NaN.</summary>
+    /// <summary>The policy that shows each context the items with the greatest scores, each as likely. Scores that are not numbers give
+    /// none: NaN.</summary>
     /// <param name="scores">(replica, context, item).</param>
     /// <param name="slots">How many.</param>
     /// <exception cref="ArgumentException">There are not so many items.</exception>
     public static Tensor Greedy(Tensor scores, int slots = 1)
     {
         if (slots < 1 || slots > scores.shape[2])
-            throw new ArgumentException($"{nameof(slots)} is {slots}, allowed are 1 to {scores.shape[2]}, the number of items", nameof(slots));
+            throw new ArgumentException($"{nameof(slots)} is {slots}, allowed are 1 to {scores.shape[2]}, the number of items",
+                nameof(slots));
         using var scope = NewDisposeScope();
         var chosen = scores.topk(slots, dim: -1).indexes;
         var greedy = zeros_like(scores).scatter(2, chosen, full_like(chosen, 1.0 / slots, scores.dtype));
@@ -116,7 +127,8 @@ public sealed class ClickWorld : IDisposable
         return (weight / weight.sum()).reshape(1, 1, -1).repeat(1, Contexts, 1).MoveToOuterDisposeScope();
     }
 
-    /// <summary>What a policy's visitors leave behind: contexts by ρ, items by π, clicks by r, with the propensities π(a|x) written down.</summary>
+    /// <summary>What a policy's visitors leave behind: contexts by ρ, items by π, clicks by r, with the propensities π(a|x) written
+    /// down.</summary>
     /// <param name="policy">The logger π, (replica or 1, context, item).</param>
     /// <param name="count">Impressions.</param>
     /// <param name="random">The replicas' seeds.</param>
@@ -129,30 +141,40 @@ public sealed class ClickWorld : IDisposable
         var cumulative = (Share.unsqueeze(-1) * Required(policy)).expand(Replicas, -1, -1).reshape(Replicas, -1).cumsum(-1).contiguous();
         // u falls on the first cell whose cumulative probability exceeds it.
         var u = random.Uniform([count], ScalarType.Float64) * cumulative.narrow(1, -1, 1);
-        var cell = searchsorted(cumulative, u.contiguous(), right: true).clamp_max(flat.shape[1] - 1);                 // (replica, impression)
+        // (replica, impression)
+        var cell = searchsorted(cumulative, u.contiguous(), right: true).clamp_max(flat.shape[1] - 1);
         var (rate, paid) = (Click.reshape(Replicas, -1).gather(1, cell), Payoff.reshape(Replicas, -1).gather(1, cell));
-        var clicked = where(Runtime.Replicas.AreFinite(flat).unsqueeze(1), (random.Uniform([count], ScalarType.Float64) < rate).to(ScalarType.Float64) * paid, double.NaN);
-        return new LoggedBandit(cell.div(Items, RoundingMode.floor), cell.remainder(Items), clicked, flat.gather(1, cell).clamp_max(1), policy);      // 1 + rounding
+        var clicked = where(Runtime.Replicas.AreFinite(flat).unsqueeze(1),
+            (random.Uniform([count], ScalarType.Float64) < rate).to(ScalarType.Float64) * paid, double.NaN);
+        // 1 + rounding
+        return new LoggedBandit(cell.div(Items, RoundingMode.floor),
+            cell.remainder(Items), clicked, flat.gather(1, cell).clamp_max(1), policy);
     }
 
-    /// <summary>The log without an end: every (context, item, click or not) once, with its probability. What a finite log only estimates, it has exactly.</summary>
+    /// <summary>The log without an end: every (context, item, click or not) once, with its probability. What a finite log only estimates,
+    /// it has exactly.</summary>
     /// <param name="policy">The logger π, (replica or 1, context, item).</param>
     public LoggedBandit Endless(Tensor policy)
     {
         using var scope = NewDisposeScope();
-        var cells = arange(Contexts * (long)Items).unsqueeze(0).repeat(Replicas, 2);                                   // clicked first, then not
+        // clicked first, then not
+        var cells = arange(Contexts * (long)Items).unsqueeze(0).repeat(Replicas, 2);
         var flat = Required(policy).expand(Replicas, -1, -1).reshape(Replicas, -1);
         var mass = (Share.unsqueeze(-1) * Required(policy)).expand(Replicas, -1, -1).reshape(Replicas, -1);
         var click = Click.reshape(Replicas, -1);
         var probability = cat([mass * click, mass * (1 - click)], 1);
         var clicked = cat([Payoff.reshape(Replicas, -1), zeros_like(mass)], 1);
         // What is never shown is in no log.
-        return new LoggedBandit(cells.div(Items, RoundingMode.floor), cells.remainder(Items), clicked, flat.clamp_max(1).repeat(1, 2), policy, probability);
+        return new LoggedBandit(cells.div(Items, RoundingMode.floor),
+            cells.remainder(Items), clicked, flat.clamp_max(1).repeat(1, 2), policy, probability);
     }
 
-    private Tensor Required(Tensor policy) => policy.dim() == 3 && policy.shape[1] == Contexts && policy.shape[2] == Items && (policy.shape[0] == Replicas || policy.shape[0] == 1)
+    private Tensor Required(Tensor policy) => policy.dim() == 3
+        && policy.shape[1] == Contexts && policy.shape[2] == Items && (policy.shape[0] == Replicas || policy.shape[0] == 1)
         ? Distributions.Required(policy.to(ScalarType.Float64), nameof(policy))
-        : throw new ArgumentException($"a policy here is ({Replicas} or 1 replicas, {Contexts} contexts, {Items} items), got [{string.Join(", ", policy.shape)}]", nameof(policy));
+        : throw new ArgumentException(
+            $"a policy here is ({Replicas} or 1 replicas, {Contexts} contexts, {Items} items), got [{string.Join(", ", policy.shape)}]",
+            nameof(policy));
 
     /// <inheritdoc/>
     public void Dispose()

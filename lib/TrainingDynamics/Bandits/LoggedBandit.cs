@@ -16,29 +16,40 @@ public sealed class LoggedBandit : IDisposable
     /// <param name="rewards">r, finite.</param>
     /// <param name="propensities">p, each in (0, 1] where the row has any probability.</param>
     /// <param name="logger">π_log, (replica or 1, context, item), where all of it is known: what it never shows can then be told.</param>
-    /// <param name="probability">The probability of each row, for a log that enumerates instead of sampling; otherwise all rows count the same.</param>
-    /// <exception cref="ArgumentException">The log is empty, the columns differ in shape, a propensity is outside (0, 1], a reward is not finite, or an id is unknown.</exception>
-    public LoggedBandit(Tensor contexts, Tensor items, Tensor rewards, Tensor propensities, Tensor? logger = null, Tensor? probability = null)
+    /// <param name="probability">The probability of each row, for a log that enumerates instead of sampling; otherwise all rows count the
+    /// same.</param>
+    /// <exception cref="ArgumentException">The log is empty, the columns differ in shape, a propensity is outside (0, 1], a reward is not
+    /// finite, or an id is unknown.</exception>
+    public LoggedBandit(Tensor contexts, Tensor items, Tensor rewards,
+        Tensor propensities, Tensor? logger = null, Tensor? probability = null)
     {
         using var scope = NewDisposeScope();
         if (rewards.dim() != 2 || rewards.numel() == 0)
-            throw new ArgumentException($"the log is empty: rewards have the shape [{string.Join(", ", rewards.shape)}], wanted is (replica, impression)", nameof(rewards));
+            throw new ArgumentException(
+                $"the log is empty: rewards have the shape [{string.Join(", ", rewards.shape)}], wanted is (replica, impression)",
+                nameof(rewards));
         foreach (var (name, column) in new[] { (nameof(contexts), contexts), (nameof(items), items), (nameof(propensities), propensities) })
         {
             if (!column.shape.SequenceEqual(rewards.shape))
-                throw new ArgumentException($"{name} have the shape [{string.Join(", ", column.shape)}], the rewards [{string.Join(", ", rewards.shape)}]", name);
+                throw new ArgumentException(
+                    $"{name} have the shape [{string.Join(", ", column.shape)}], the rewards [{string.Join(", ", rewards.shape)}]", name);
         }
         var weight = probability ?? full_like(rewards, 1.0 / rewards.shape[1], ScalarType.Float64);
         // A replica whose policy has diverged leaves a log of NaN.
-        var diverged = logger is null ? zeros_like(propensities, ScalarType.Bool) : ~Replicas.AreFinite(logger).unsqueeze(1).expand_as(propensities);
-        RequireAll(propensities, ((propensities > 0) & (propensities <= 1)) | (weight == 0) | diverged, "a propensity", "a number in (0, 1]", nameof(propensities));
+        var diverged = logger is null ? zeros_like(propensities, ScalarType.Bool)
+            : ~Replicas.AreFinite(logger).unsqueeze(1).expand_as(propensities);
+        RequireAll(propensities, ((propensities > 0) & (propensities <= 1)) | (weight == 0) | diverged,
+            "a propensity", "a number in (0, 1]", nameof(propensities));
         RequireAll(rewards, rewards.isfinite() | diverged, "a reward", "a finite number", nameof(rewards));
         if (logger is not null)
             Distributions.Required(logger, nameof(logger));
-        RequireAll(contexts, (contexts >= 0) & (contexts < (logger?.shape[1] ?? long.MaxValue)), "a context's id", $"0 to {logger?.shape[1] - 1}", nameof(contexts));
-        RequireAll(items, (items >= 0) & (items < (logger?.shape[2] ?? long.MaxValue)), "an item's id", $"0 to {logger?.shape[2] - 1}", nameof(items));
+        RequireAll(contexts, (contexts >= 0) & (contexts < (logger?.shape[1] ?? long.MaxValue)),
+            "a context's id", $"0 to {logger?.shape[1] - 1}", nameof(contexts));
+        RequireAll(items, (items >= 0) & (items < (logger?.shape[2] ?? long.MaxValue)),
+            "an item's id", $"0 to {logger?.shape[2] - 1}", nameof(items));
         (Contexts, Items) = (contexts.alias().DetachFromDisposeScope(), items.alias().DetachFromDisposeScope());
-        (Rewards, Propensities) = (rewards.to(ScalarType.Float64).alias().DetachFromDisposeScope(), propensities.to(ScalarType.Float64).alias().DetachFromDisposeScope());
+        (Rewards, Propensities) = (rewards.to(ScalarType.Float64).alias().DetachFromDisposeScope(),
+            propensities.to(ScalarType.Float64).alias().DetachFromDisposeScope());
         Probability = where(diverged, double.NaN, weight).DetachFromDisposeScope();
         Endless = probability is not null;
         Logger = logger?.to(ScalarType.Float64).alias().DetachFromDisposeScope();
@@ -82,7 +93,8 @@ public sealed class LoggedBandit : IDisposable
         using var scope = NewDisposeScope();
         RequireAll(Contexts, Contexts < table.shape[1], "a context's id", $"0 to {table.shape[1] - 1}", nameof(table));
         RequireAll(Items, Items < table.shape[2], "an item's id", $"0 to {table.shape[2] - 1}", nameof(table));
-        return table.to(ScalarType.Float64).expand(Rewards.shape[0], -1, -1).reshape(Rewards.shape[0], -1).gather(1, (Contexts * table.shape[2]) + Items).MoveToOuterDisposeScope();
+        return table.to(ScalarType.Float64).expand(Rewards.shape[0],
+            -1, -1).reshape(Rewards.shape[0], -1).gather(1, (Contexts * table.shape[2]) + Items).MoveToOuterDisposeScope();
     }
 
     /// <summary>The log summed up by cells: all that a learner sees of it.</summary>
@@ -98,8 +110,11 @@ public sealed class LoggedBandit : IDisposable
         var cell = (Contexts * items) + Items;
         Tensor Sum(Tensor values) => empty.scatter_add(1, cell, values).reshape(replicas, contexts, items).DetachFromDisposeScope();
         // A propensity is a function of the cell; where the logger is not known and nothing was shown there is none, and none is asked for.
-        var propensity = (Logger?.expand(replicas, -1, -1).clone() ?? zeros_like(empty).scatter(1, cell, Propensities).reshape(replicas, contexts, items)).DetachFromDisposeScope();
-        return new LoggedTable(Sum(Probability), Sum(Probability * Rewards), propensity) { Impressions = Endless ? double.PositiveInfinity : Count };
+        var propensity = (Logger?.expand(replicas, -1, -1).clone() ?? zeros_like(empty).scatter(1,
+            cell, Propensities).reshape(replicas, contexts, items)).DetachFromDisposeScope();
+        return new LoggedTable(Sum(Probability), Sum(Probability * Rewards),
+            propensity)
+        { Impressions = Endless ? double.PositiveInfinity : Count };
     }
 
     private static void RequireAll(Tensor column, Tensor allowed, string what, string range, string name)
@@ -107,7 +122,8 @@ public sealed class LoggedBandit : IDisposable
         if (allowed.all().item<bool>())
             return;
         var bad = allowed.logical_not().nonzero()[0].ToDoubles();
-        throw new ArgumentException($"{what} is {column[(long)bad[0], (long)bad[1]].to(ScalarType.Float64).item<double>()} (replica {bad[0]}, impression {bad[1]}), allowed is {range}", name);
+        throw new ArgumentException($"{what} is {column[(long)bad[0], (long)bad[1]].to(ScalarType.Float64).item<double>()} (replica "
+            + $"{bad[0]}, impression {bad[1]}), allowed is {range}", name);
     }
 
     /// <inheritdoc/>
@@ -120,7 +136,8 @@ public sealed class LoggedBandit : IDisposable
 
 /// <summary>A log summed up by cells, (replica, context, item) each.</summary>
 /// <param name="Shown">The share of all impressions that a cell has.</param>
-/// <param name="Clicked">The share of all impressions that were in the cell and clicked; for other rewards, their sum over the number of impressions.</param>
+/// <param name="Clicked">The share of all impressions that were in the cell and clicked; for other rewards, their sum over the number of
+/// impressions.</param>
 /// <param name="Propensity">π_log(a|x), where it is known; 0 elsewhere.</param>
 public sealed record LoggedTable(Tensor Shown, Tensor Clicked, Tensor Propensity) : IDisposable
 {
@@ -128,7 +145,8 @@ public sealed record LoggedTable(Tensor Shown, Tensor Clicked, Tensor Propensity
     public double Impressions { get; init; } = double.PositiveInfinity;
 
     /// <summary>
-    /// Several logs as one, each with its number of impressions; beside a log without an end finite ones count nothing. An impression of the
+    /// Several logs as one, each with its number of impressions; beside a log without an end finite ones count nothing. An impression of
+    /// the
     /// union has the logs' propensities, averaged by their lengths (the balance heuristic; Agarwal, Basu, Schnabel and Joachims 2017,
     /// arXiv:1703.06180): weights over it are unbiased where the loggers were fixed beforehand, and at most as many times the most generous
     /// logger's as there are logs of one length. In a loop, whose later loggers depend on earlier clicks, it is an approximation.
@@ -141,7 +159,8 @@ public sealed record LoggedTable(Tensor Shown, Tensor Clicked, Tensor Propensity
         using var scope = NewDisposeScope();
         var all = logs.Sum(l => l.Impressions);
         double[] parts = [.. logs.Select(l => double.IsInfinity(all) ? (double.IsInfinity(l.Impressions) ? 1.0 : 0) : l.Impressions)];
-        Tensor Mean(Func<LoggedTable, Tensor> of) => (logs.Select((l, i) => parts[i] * of(l)).Aggregate((a, b) => a + b) / parts.Sum()).DetachFromDisposeScope();
+        Tensor Mean(Func<LoggedTable, Tensor> of) => (logs.Select((l, i) => parts[i] * of(l)).Aggregate((a, b) => a + b) / parts.Sum())
+            .DetachFromDisposeScope();
         return new LoggedTable(Mean(l => l.Shown), Mean(l => l.Clicked), Mean(l => l.Propensity)) { Impressions = all };
     }
 

@@ -9,15 +9,19 @@ namespace TrainingDynamics.Bandits;
 /// <param name="Name">The estimator.</param>
 /// <param name="Value">V̂.</param>
 /// <param name="Deviation">The standard deviation of one impression's term. For a ratio, of its linear part (delta method).</param>
-/// <param name="EffectiveSampleSize">(Σw)²/Σw²: so many impressions of the policy itself would weigh as much (Kish 1965). The log's length where no weights are used.</param>
-/// <param name="Unseen">The share of the policy's mass that the logger never shows: no log of any length says anything about it. NaN where the logger is not known.</param>
+/// <param name="EffectiveSampleSize">(Σw)²/Σw²: so many impressions of the policy itself would weigh as much (Kish 1965). The log's length
+/// where no weights are used.</param>
+/// <param name="Unseen">The share of the policy's mass that the logger never shows: no log of any length says anything about it. NaN where
+/// the logger is not known.</param>
 /// <param name="Count">Impressions.</param>
 public sealed record Estimate(string Name, double[] Value, double[] Deviation, double[] EffectiveSampleSize, double[] Unseen, long Count)
 {
-    /// <summary>Whether the log was without an end (<see cref="ClickWorld.Endless"/>): its rows enumerate, and nothing is uncertain.</summary>
+    /// <summary>Whether the log was without an end (<see cref="ClickWorld.Endless"/>): its rows enumerate, and nothing is
+    /// uncertain.</summary>
     public bool Endless { get; init; }
 
-    /// <summary>s/√n with the sample's s² = Deviation²·n/(n − 1), so Deviation/√(n − 1); NaN from a single impression, which tells nothing of its spread; 0 from a log without an end.</summary>
+    /// <summary>s/√n with the sample's s² = Deviation²·n/(n − 1), so Deviation/√(n − 1); NaN from a single impression, which tells nothing
+    /// of its spread; 0 from a log without an end.</summary>
     public double[] StandardError => [.. Deviation.Select(d => Endless ? 0 : Count > 1 ? d / Math.Sqrt(Count - 1) : double.NaN)];
 
     /// <summary>The normal interval V̂ ± z·se: right for long logs and weights that are not too uneven.</summary>
@@ -33,8 +37,10 @@ public sealed record Estimate(string Name, double[] Value, double[] Deviation, d
     }
 
     /// <summary>
-    /// The lower bound that holds at every length: V ≥ V̂ − √(2·s²·ln(2/δ)/n) − 7·R·ln(2/δ)/(3(n − 1)) with probability 1 − δ, s² the sample variance of
-    /// the terms, R the width of their range (Maurer and Pontil 2009, arXiv:0907.3740, theorem 4). For means of terms; for a ratio it is no theorem.
+    /// The lower bound that holds at every length: V ≥ V̂ − √(2·s²·ln(2/δ)/n) − 7·R·ln(2/δ)/(3(n − 1)) with probability 1 − δ, s² the
+    /// sample variance of
+    /// the terms, R the width of their range (Maurer and Pontil 2009, arXiv:0907.3740, theorem 4). For means of terms; for a ratio it is no
+    /// theorem.
     /// </summary>
     /// <param name="range">R: for IPS with rewards in [0, 1], the greatest weight.</param>
     /// <param name="delta">δ in (0, 1).</param>
@@ -44,9 +50,12 @@ public sealed record Estimate(string Name, double[] Value, double[] Deviation, d
         if (Endless)
             return [.. Value];
         if (!(range > 0) || Count < 2)
-            throw new ArgumentException($"{nameof(range)} is {range} and the log has {Count} impressions; a bound needs a positive range and two impressions", nameof(range));
+            throw new ArgumentException(
+                $"{nameof(range)} is {range} and the log has {Count} impressions; a bound needs a positive range and two impressions",
+                nameof(range));
         var log = Math.Log(2 / delta);
-        return [.. Value.Zip(Deviation, (v, d) => v - Math.Sqrt(2 * d * d * Count / (Count - 1) * log / Count) - (7 * range * log / (3 * (Count - 1))))];
+        return [.. Value.Zip(Deviation, (v, d) => v - Math.Sqrt(2 * d * d * Count / (Count - 1) * log / Count)
+            - (7 * range * log / (3 * (Count - 1))))];
     }
 
     private static void RequireProbability(double value, string name)
@@ -57,12 +66,15 @@ public sealed record Estimate(string Name, double[] Value, double[] Deviation, d
 }
 
 /// <summary>
-/// The value of a policy from another policy's log. w = π(a|x)/p; q̂ is a model of the reward, q̂(x, π) = Σ_a π(a|x)·q̂(x, a). Every estimator
-/// is a mean over impressions, or a ratio of two: the endless log (<see cref="ClickWorld.Endless"/>) gives the expectation and deviation of a mean exactly, of a ratio to first order in 1/n.
+/// The value of a policy from another policy's log. w = π(a|x)/p; q̂ is a model of the reward, q̂(x, π) = Σ_a π(a|x)·q̂(x, a). Every
+/// estimator
+/// is a mean over impressions, or a ratio of two: the endless log (<see cref="ClickWorld.Endless"/>) gives the expectation and deviation of
+/// a mean exactly, of a ratio to first order in 1/n.
 /// </summary>
 public static class OffPolicyEvaluation
 {
-    /// <summary>Inverse propensity scoring, mean of w·r; with a clip, of min(w, clip)·r: less noise, and a bias of −Σ ρ·r·max(0, π − clip·π_log). Unbiased without.</summary>
+    /// <summary>Inverse propensity scoring, mean of w·r; with a clip, of min(w, clip)·r: less noise, and a bias of −Σ ρ·r·max(0, π −
+    /// clip·π_log). Unbiased without.</summary>
     /// <param name="log">The log.</param>
     /// <param name="policy">π, (replica or 1, context, item).</param>
     /// <param name="clip">The greatest weight.</param>
@@ -71,13 +83,17 @@ public static class OffPolicyEvaluation
     {
         if (!(clip > 0))
             throw new ArgumentException($"{nameof(clip)} is {clip}, allowed is a number in (0, ∞]", nameof(clip));
-        return Mean(double.IsPositiveInfinity(clip) ? "IPS" : $"IPS, clip {clip}", log, policy, seenOnly, w => w.clamp_max(clip), w => w * log.Rewards);
+        return Mean(double.IsPositiveInfinity(clip) ? "IPS" : $"IPS, clip {clip}",
+            log, policy, seenOnly, w => w.clamp_max(clip), w => w * log.Rewards);
     }
 
-    /// <summary>Self-normalized IPS, Σw·r/Σw: never outside the rewards' range, biased by order 1/n (Swaminathan and Joachims 2015).</summary>
-    public static Estimate Snips(LoggedBandit log, Tensor policy, bool seenOnly = false) => Ratio("SNIPS", log, policy, seenOnly, w => w * log.Rewards, 0);
+    /// <summary>Self-normalized IPS, Σw·r/Σw: never outside the rewards' range, biased by order 1/n (Swaminathan and Joachims
+    /// 2015).</summary>
+    public static Estimate Snips(LoggedBandit log, Tensor policy,
+        bool seenOnly = false) => Ratio("SNIPS", log, policy, seenOnly, w => w * log.Rewards, 0);
 
-    /// <summary>Direct method, mean of q̂(x, π): no weights, and the whole bias of the model. Its deviation is that of the contexts, and says nothing of the model's error.</summary>
+    /// <summary>Direct method, mean of q̂(x, π): no weights, and the whole bias of the model. Its deviation is that of the contexts, and
+    /// says nothing of the model's error.</summary>
     /// <param name="log">The log: its contexts only.</param>
     /// <param name="policy">π.</param>
     /// <param name="rewardModel">q̂, (replica or 1, context, item).</param>
@@ -87,8 +103,10 @@ public static class OffPolicyEvaluation
         return Of("DM", log, log.At(Expected(policy, rewardModel)), UnseenBy(log, policy), null);
     }
 
-    /// <summary>Doubly robust, mean of q̂(x, π) + w·(r − q̂(x, a)): unbiased whatever the model, and less noisy the better it is (Dudík, Langford and Li 2011, arXiv:1103.4601).</summary>
-    public static Estimate DoublyRobust(LoggedBandit log, Tensor policy, Tensor rewardModel, bool seenOnly = false) => Switch(log, policy, rewardModel, double.PositiveInfinity, seenOnly) with { Name = "DR" };
+    /// <summary>Doubly robust, mean of q̂(x, π) + w·(r − q̂(x, a)): unbiased whatever the model, and less noisy the better it is (Dudík,
+    /// Langford and Li 2011, arXiv:1103.4601).</summary>
+    public static Estimate DoublyRobust(LoggedBandit log, Tensor policy, Tensor rewardModel,
+        bool seenOnly = false) => Switch(log, policy, rewardModel, double.PositiveInfinity, seenOnly) with { Name = "DR" };
 
     /// <summary>Self-normalized doubly robust, mean of q̂(x, π) + Σw·(r − q̂)/Σw.</summary>
     public static Estimate SelfNormalizedDoublyRobust(LoggedBandit log, Tensor policy, Tensor rewardModel, bool seenOnly = false)
@@ -98,7 +116,8 @@ public static class OffPolicyEvaluation
         return Ratio("SNDR", log, policy, seenOnly, w => w * (log.Rewards - chosen), model);
     }
 
-    /// <summary>Switch: doubly robust where w ≤ threshold, the direct method elsewhere: mean of q̂(x, π) + 1[w ≤ τ]·w·(r − q̂(x, a)) (Wang, Agarwal and Dudík 2017, arXiv:1612.01205, with DR as the estimator below the threshold).</summary>
+    /// <summary>Switch: doubly robust where w ≤ threshold, the direct method elsewhere: mean of q̂(x, π) + 1[w ≤ τ]·w·(r − q̂(x, a)) (Wang,
+    /// Agarwal and Dudík 2017, arXiv:1612.01205, with DR as the estimator below the threshold).</summary>
     /// <param name="log">The log.</param>
     /// <param name="policy">π.</param>
     /// <param name="rewardModel">q̂.</param>
@@ -110,23 +129,28 @@ public static class OffPolicyEvaluation
             throw new ArgumentException($"{nameof(threshold)} is {threshold}, allowed is a number in [0, ∞]", nameof(threshold));
         using var scope = NewDisposeScope();
         var (model, chosen) = (log.At(Expected(policy, rewardModel)), log.At(rewardModel));
-        return Mean($"Switch, τ = {threshold}", log, policy, seenOnly, w => where(w <= threshold, w, 0), w => model + (w * (log.Rewards - chosen)));
+        return Mean($"Switch, τ = {threshold}", log, policy, seenOnly,
+            w => where(w <= threshold, w, 0), w => model + (w * (log.Rewards - chosen)));
     }
 
-    /// <summary>The share of the policy's mass, weighed by the log's contexts, that the logger never shows: [replica], or NaN where the logger is not known.</summary>
+    /// <summary>The share of the policy's mass, weighed by the log's contexts, that the logger never shows: [replica], or NaN where the
+    /// logger is not known.</summary>
     public static double[] UnseenBy(LoggedBandit log, Tensor policy)
     {
         using var scope = NewDisposeScope();
         if (log.Logger is null)
             return [.. Enumerable.Repeat(double.NaN, (int)log.Rewards.shape[0])];
-        var unseen = (policy.to(ScalarType.Float64) * (log.Logger == 0).to(ScalarType.Float64)).sum(-1, keepdim: true).expand(-1, -1, policy.shape[2]);
+        var unseen = (policy.to(ScalarType.Float64) * (log.Logger == 0).to(ScalarType.Float64)).sum(-1,
+            keepdim: true).expand(-1, -1, policy.shape[2]);
         return (log.Probability * log.At(unseen)).sum(1).ToDoubles();
     }
 
     private static Tensor Expected(Tensor policy, Tensor rewardModel)
-        => (Distributions.Required(policy, nameof(policy)).to(ScalarType.Float64) * rewardModel).sum(-1, keepdim: true).expand(-1, -1, policy.shape[2]);
+        => (Distributions.Required(policy, nameof(policy)).to(ScalarType.Float64) * rewardModel).sum(-1,
+            keepdim: true).expand(-1, -1, policy.shape[2]);
 
-    private static Estimate Mean(string name, LoggedBandit log, Tensor policy, bool seenOnly, Func<Tensor, Tensor> limit, Func<Tensor, Tensor> terms)
+    private static Estimate Mean(string name, LoggedBandit log,
+        Tensor policy, bool seenOnly, Func<Tensor, Tensor> limit, Func<Tensor, Tensor> terms)
     {
         using var scope = NewDisposeScope();
         var (weight, unseen) = Weights(name, log, policy, seenOnly);
@@ -135,7 +159,8 @@ public static class OffPolicyEvaluation
     }
 
     /// <summary>Σ terms/Σ w plus the mean of <paramref name="model"/>, with the deviation of (terms − V·w)/mean w + model.</summary>
-    private static Estimate Ratio(string name, LoggedBandit log, Tensor policy, bool seenOnly, Func<Tensor, Tensor> terms, Scalar model) => Ratio(name, log, policy, seenOnly, terms, full_like(log.Rewards, model));
+    private static Estimate Ratio(string name, LoggedBandit log, Tensor policy, bool seenOnly,
+        Func<Tensor, Tensor> terms, Scalar model) => Ratio(name, log, policy, seenOnly, terms, full_like(log.Rewards, model));
 
     private static Estimate Ratio(string name, LoggedBandit log, Tensor policy, bool seenOnly, Func<Tensor, Tensor> terms, Tensor model)
     {
@@ -143,7 +168,8 @@ public static class OffPolicyEvaluation
         var (weight, unseen) = Weights(name, log, policy, seenOnly);
         var mean = (log.Probability * weight).sum(1, keepdim: true);
         if ((mean == 0).any().item<bool>())
-            throw new ArgumentException($"{name}: no impression of the log has any probability under the policy; there is nothing to weigh", nameof(policy));
+            throw new ArgumentException($"{name}: no impression of the log has any probability under the policy; there is nothing to weigh",
+                nameof(policy));
         var ratio = (log.Probability * terms(weight)).sum(1, keepdim: true) / mean;
         return Of(name, log, ratio + model + ((terms(weight) - (ratio * weight)) / mean), unseen, weight);
     }
@@ -152,7 +178,8 @@ public static class OffPolicyEvaluation
     {
         var unseen = UnseenBy(log, policy);
         if (!seenOnly && unseen.FirstOrDefault(u => u > 1e-12) is > 0 and var share)
-            throw new ArgumentException($"{name}: the logger never shows {share:P1} of the policy's mass, and no log says anything about it; ask for the rest (seenOnly), or use a model of the reward", nameof(policy));
+            throw new ArgumentException($"{name}: the logger never shows {share:P1} of the policy's mass, and no log says anything about "
+                + "it; ask for the rest (seenOnly), or use a model of the reward", nameof(policy));
         Distributions.Required(policy, nameof(policy));
         return (where(log.Probability > 0, log.At(policy) / log.Propensities.clamp_min(1e-300), 0), unseen);
     }
@@ -163,6 +190,8 @@ public static class OffPolicyEvaluation
         var deviation = (log.Probability * (terms - mean).square()).sum(1).sqrt();
         var effective = weight is null ? full(log.Rewards.shape[0], (double)log.Count, dtype: ScalarType.Float64)
             : log.Count * (log.Probability * weight).sum(1).square() / (log.Probability * weight.square()).sum(1).clamp_min(1e-300);
-        return new Estimate(name, mean.ToDoubles(), deviation.ToDoubles(), effective.ToDoubles(), unseen, log.Count) { Endless = log.Endless };
+        return new Estimate(name, mean.ToDoubles(), deviation.ToDoubles(),
+            effective.ToDoubles(), unseen, log.Count)
+        { Endless = log.Endless };
     }
 }

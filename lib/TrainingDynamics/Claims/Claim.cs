@@ -36,7 +36,8 @@ public enum Relation
     /// <summary>measured ≥ predicted.</summary>
     AtLeast,
 
-    /// <summary>measured − 2 standard errors &gt; predicted: one-sided, a level of 9 % with three seeds, 5 % with six, 2.3 % with many.</summary>
+    /// <summary>measured − 2 standard errors &gt; predicted: one-sided, a level of 9 % with three seeds, 5 % with six, 2.3 % with
+    /// many.</summary>
     Above,
 
     /// <summary>measured + 2 standard errors &lt; predicted.</summary>
@@ -49,7 +50,8 @@ public enum Relation
 /// <summary>A prediction held against a measurement.</summary>
 /// <param name="Name">What is claimed; unique in a notebook.</param>
 /// <param name="Predicted">The number from theory, or the bound.</param>
-/// <param name="Measured">The number from the experiment: over several seeds their mean; for a bound on every seed the one nearest to breaking it.</param>
+/// <param name="Measured">The number from the experiment: over several seeds their mean; for a bound on every seed the one nearest to
+/// breaking it.</param>
 /// <param name="Relation">How the two must stand to each other.</param>
 /// <param name="Tolerance">By how much they may differ; 0 for a bound.</param>
 /// <param name="Unit">The unit, or empty.</param>
@@ -57,7 +59,8 @@ public enum Relation
 /// <param name="Seeds">How many seeds the measurement covers.</param>
 /// <param name="Spread">The standard deviation over the seeds; 0 with one.</param>
 [TypeFormatterSource(typeof(ClaimFormatterSource), PreferredMimeTypes = ["text/html", "text/plain", ClaimFormatterSource.MimeType])]
-public sealed record Claim(string Name, double Predicted, double Measured, Relation Relation, double Tolerance, string Unit, string Source, int Seeds, double Spread)
+public sealed record Claim(string Name, double Predicted, double Measured,
+    Relation Relation, double Tolerance, string Unit, string Source, int Seeds, double Spread)
 {
     /// <summary>What sort of statement it is.</summary>
     public Kind Kind { get; init; } = Kind.Prediction;

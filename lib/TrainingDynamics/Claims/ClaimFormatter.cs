@@ -12,7 +12,8 @@ internal sealed class ClaimFormatterSource
     /// <summary>The structured output's type: a JSON array of claims.</summary>
     public const string MimeType = "application/vnd.notebook.claims+json";
 
-    public IEnumerable<object> CreateTypeFormatters() => [new Formatter("text/html", Shown), new Formatter("text/plain", Text), new Formatter(MimeType, Json)];
+    public IEnumerable<object> CreateTypeFormatters() => [new Formatter("text/html", Shown),
+        new Formatter("text/plain", Text), new Formatter(MimeType, Json)];
 
     /// <summary>One claim as a line; a cell's claims as a table whose later rows are folded; a notebook's claims folded.</summary>
     private static string Shown(IReadOnlyList<Claim> claims)
@@ -27,7 +28,8 @@ internal sealed class ClaimFormatterSource
     }
 
     private static string Folded(string summary, IReadOnlyList<Claim> claims)
-        => $"<details class=\"more-claims\"{(claims.All(c => c.Holds) ? "" : " open")}><summary>{summary}</summary>{Html(claims)}</details>";
+        => $"<details class=\"more-claims\"{(claims.All(c => c.Holds) ? "" : " open")}><summary>{summary}</summary>"
+            + $"{Html(claims)}</details>";
 
     private static string Verdicts(IReadOnlyList<Claim> claims)
         => claims.Count(c => !c.Holds) is > 0 and var failing ? $"{failing} FAIL" : "all hold";
@@ -41,9 +43,11 @@ internal sealed class ClaimFormatterSource
         foreach (var c in claims)
         {
             html.Append("<tr>");
-            foreach (var cell in (string[])[c.Name, KindOf(c), Number(c.Predicted, c.Unit), Number(c.Measured, c.Unit), MustHold(c), c.Seeds.ToString(CultureInfo.InvariantCulture), c.Seeds > 1 ? Number(c.StandardError, c.Unit) : "—"])
+            foreach (var cell in (string[])[c.Name, KindOf(c), Number(c.Predicted, c.Unit), Number(c.Measured, c.Unit),
+                MustHold(c), c.Seeds.ToString(CultureInfo.InvariantCulture), c.Seeds > 1 ? Number(c.StandardError, c.Unit) : "—"])
                 html.Append($"<td style=\"text-align:left;padding:2px 8px\">{WebUtility.HtmlEncode(cell)}</td>");
-            html.Append($"<td style=\"text-align:left;padding:2px 8px\">{Verdict(c)}</td><td style=\"text-align:left;padding:2px 8px\">{WebUtility.HtmlEncode(c.Source)}</td></tr>");
+            html.Append($"<td style=\"text-align:left;padding:2px 8px\">{Verdict(c)}</td><td style=\"text-align:left;padding:2px "
+                + $"8px\">{WebUtility.HtmlEncode(c.Source)}</td></tr>");
         }
         return html.Append("</tbody></table>").ToString();
     }
@@ -51,15 +55,24 @@ internal sealed class ClaimFormatterSource
     /// <summary>One claim under its experiment: a line, not a table.</summary>
     internal static string Html(Claim c)
     {
-        var predicted = c.Relation is Relation.Within or Relation.RatioWithin or Relation.Beside ? Number(c.Predicted, c.Unit) : MustHold(c);
-        var said = c.Kind switch { Kind.Published => "published", Kind.Observation => "held to", Kind.Comparison => "difference", Kind.Identity => "identity", _ => "predicted" };
+        var predicted = c.Relation is Relation.Within or Relation.RatioWithin or Relation.Beside
+            ? Number(c.Predicted, c.Unit) : MustHold(c);
+        var said = c.Kind switch
+        {
+            Kind.Published => "published",
+            Kind.Observation => "held to",
+            Kind.Comparison => "difference",
+            Kind.Identity => "identity",
+            _ => "predicted"
+        };
         var line = $"{c.Name}: {said} {predicted}, measured {Number(c.Measured, c.Unit)}{Allowed(c)}{Seeds(c)}";
         return $"<div class=\"claim\" style=\"margin:4px 0;padding:4px 10px;border-left:4px solid {Color(c)}\">{Verdict(c)} "
             + $"{WebUtility.HtmlEncode(line)} <small style=\"opacity:.75\">{WebUtility.HtmlEncode(c.Source)}</small></div>";
     }
 
     internal static string Text(IReadOnlyList<Claim> claims) => string.Join('\n', claims.Select(c =>
-        $"{(c.Holds ? "holds" : "FAILS")}: {c.Name}: predicted {Number(c.Predicted, c.Unit)}, measured {Number(c.Measured, c.Unit)}, must hold {MustHold(c)}{Seeds(c)}"));
+        $"{(c.Holds ? "holds" : "FAILS")}: {c.Name}: predicted {Number(c.Predicted, c.Unit)}, measured {Number(c.Measured, c.Unit)}, "
+            + $"must hold {MustHold(c)}{Seeds(c)}"));
 
     internal static string Json(IReadOnlyList<Claim> claims) => new JsonArray([.. claims.Select(c => new JsonObject
     {
@@ -114,9 +127,11 @@ internal sealed class ClaimFormatterSource
 
     private static string Color(Claim c) => c.Holds ? "#00664d" : "#b00020";
 
-    private static string Verdict(Claim c) => $"<strong style=\"color:{Color(c)};background:#fff;padding:0 4px\">{(c.Kind == Kind.Published ? "· beside" : c.Holds ? "✓ holds" : "✗ FAILS")}</strong>";
+    private static string Verdict(Claim c) => $"<strong style=\"color:{Color(c)};background:#fff;padding:0 "
+        + $"4px\">{(c.Kind == Kind.Published ? "· beside" : c.Holds ? "✓ holds" : "✗ FAILS")}</strong>";
 
-    private static string Number(double value, string unit) => value.ToString("G4", CultureInfo.InvariantCulture).Replace("E", "e", StringComparison.Ordinal) + (unit == "" ? "" : " " + unit);
+    private static string Number(double value, string unit) => value.ToString("G4", CultureInfo.InvariantCulture)
+        .Replace("E", "e", StringComparison.Ordinal) + (unit == "" ? "" : " " + unit);
 
     private sealed class Formatter(string mimeType, Func<IReadOnlyList<Claim>, string> format)
     {

@@ -21,15 +21,18 @@ public sealed class ClaimList : IReadOnlyList<Claim>
     /// <param name="source">Where the prediction comes from.</param>
     /// <param name="unit">The unit, if there is one.</param>
     /// <param name="kind">What sort of statement it is.</param>
-    public Claim Check(string name, double predicted, IReadOnlyList<double> measured, double within, string source, string unit = "", Kind kind = Kind.Prediction)
+    public Claim Check(string name, double predicted, IReadOnlyList<double> measured,
+        double within, string source, string unit = "", Kind kind = Kind.Prediction)
         => Add(name, predicted, Mean(measured), measured, Relation.Within, within, source, unit, kind);
 
     /// <summary>measured = predicted ± <paramref name="within"/>, for a number that has no seeds.</summary>
-    public Claim Check(string name, double predicted, double measured, double within, string source, string unit = "", Kind kind = Kind.Prediction)
+    public Claim Check(string name, double predicted, double measured,
+        double within, string source, string unit = "", Kind kind = Kind.Prediction)
         => Check(name, predicted, [measured], within, source, unit, kind);
 
     /// <summary>measured/predicted = 1 ± <paramref name="within"/>, on the mean over the seeds.</summary>
-    public Claim CheckRatio(string name, double predicted, IReadOnlyList<double> measured, double within, string source, string unit = "", Kind kind = Kind.Prediction)
+    public Claim CheckRatio(string name, double predicted, IReadOnlyList<double> measured,
+        double within, string source, string unit = "", Kind kind = Kind.Prediction)
         => Add(name, predicted, Mean(measured), measured, Relation.RatioWithin, within, source, unit, kind);
 
     /// <summary>An identity: |measured| ≤ <paramref name="rounding"/> on every seed, whatever the experiment did.</summary>
@@ -37,19 +40,26 @@ public sealed class ClaimList : IReadOnlyList<Claim>
         => AtMost(name, rounding, measured.Select(Math.Abs).ToArray(), source, unit, Kind.Identity);
 
     /// <summary>measured ≤ <paramref name="bound"/>, for every seed.</summary>
-    public Claim AtMost(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "", Kind kind = Kind.Observation)
-        => Add(name, bound, measured.Any(double.IsNaN) ? double.NaN : measured.DefaultIfEmpty().Max(), measured, Relation.AtMost, 0, source, unit, kind);
+    public Claim AtMost(string name, double bound, IReadOnlyList<double> measured,
+        string source, string unit = "", Kind kind = Kind.Observation)
+        => Add(name, bound, measured.Any(double.IsNaN) ? double.NaN : measured.DefaultIfEmpty().Max(),
+            measured, Relation.AtMost, 0, source, unit, kind);
 
     /// <summary>measured ≥ <paramref name="bound"/>, for every seed.</summary>
-    public Claim AtLeast(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "", Kind kind = Kind.Observation)
-        => Add(name, bound, measured.Any(double.IsNaN) ? double.NaN : measured.DefaultIfEmpty().Min(), measured, Relation.AtLeast, 0, source, unit, kind);
+    public Claim AtLeast(string name, double bound, IReadOnlyList<double> measured,
+        string source, string unit = "", Kind kind = Kind.Observation)
+        => Add(name, bound, measured.Any(double.IsNaN) ? double.NaN : measured.DefaultIfEmpty().Min(),
+            measured, Relation.AtLeast, 0, source, unit, kind);
 
-    /// <summary>measured ≤ <paramref name="bound"/> on the mean over the seeds, for what single seeds may miss; the spread says by how much.</summary>
-    public Claim MeanAtMost(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "", Kind kind = Kind.Observation)
+    /// <summary>measured ≤ <paramref name="bound"/> on the mean over the seeds, for what single seeds may miss; the spread says by how
+    /// much.</summary>
+    public Claim MeanAtMost(string name, double bound, IReadOnlyList<double> measured,
+        string source, string unit = "", Kind kind = Kind.Observation)
         => Add(name, bound, Mean(measured), measured, Relation.AtMost, 0, source, unit, kind);
 
     /// <summary>measured ≥ <paramref name="bound"/> on the mean over the seeds.</summary>
-    public Claim MeanAtLeast(string name, double bound, IReadOnlyList<double> measured, string source, string unit = "", Kind kind = Kind.Observation)
+    public Claim MeanAtLeast(string name, double bound, IReadOnlyList<double> measured,
+        string source, string unit = "", Kind kind = Kind.Observation)
         => Add(name, bound, Mean(measured), measured, Relation.AtLeast, 0, source, unit, kind);
 
     /// <summary>Two arms on the same seeds: the mean of first − second lies more than two of its standard errors above 0.</summary>
@@ -62,15 +72,18 @@ public sealed class ClaimList : IReadOnlyList<Claim>
     public Claim Greater(string name, IReadOnlyList<double> first, IReadOnlyList<double> second, string source, string unit = "")
         => Compare(name, first, second, Relation.Above, 0, source, unit);
 
-    /// <summary>Two arms on the same seeds: the mean of first − second is 0 ± <paramref name="within"/>. The standard error beside it says whether that could be seen.</summary>
-    public Claim Alike(string name, IReadOnlyList<double> first, IReadOnlyList<double> second, double within, string source, string unit = "")
+    /// <summary>Two arms on the same seeds: the mean of first − second is 0 ± <paramref name="within"/>. The standard error beside it says
+    /// whether that could be seen.</summary>
+    public Claim Alike(string name, IReadOnlyList<double> first,
+        IReadOnlyList<double> second, double within, string source, string unit = "")
         => Compare(name, first, second, Relation.Within, within, source, unit);
 
     /// <summary>A paper's number beside ours: no check.</summary>
     public Claim Published(string name, double published, IReadOnlyList<double> measured, string source, string unit = "")
         => Add(name, published, Mean(measured), measured, Relation.Beside, 0, source, unit, Kind.Published);
 
-    /// <summary>What was checked since the last call, as the table of one cell: the first rows shown, further ones folded under them.</summary>
+    /// <summary>What was checked since the last call, as the table of one cell: the first rows shown, further ones folded under
+    /// them.</summary>
     /// <param name="show">How many rows are shown; what does not hold is shown in any case.</param>
     /// <exception cref="InvalidOperationException">Nothing was checked since.</exception>
     public CheckedClaims Checked(int show = 2)
@@ -82,15 +95,19 @@ public sealed class ClaimList : IReadOnlyList<Claim>
         return table;
     }
 
-    private Claim Compare(string name, IReadOnlyList<double> first, IReadOnlyList<double> second, Relation relation, double within, string source, string unit)
+    private Claim Compare(string name, IReadOnlyList<double> first,
+        IReadOnlyList<double> second, Relation relation, double within, string source, string unit)
     {
         if (first.Count != second.Count || first.Count < 2)
-            throw new ArgumentException($"'{name}' compares arms of {first.Count} and {second.Count} seeds; wanted are the same seeds, at least two", nameof(second));
+            throw new ArgumentException(
+                $"'{name}' compares arms of {first.Count} and {second.Count} seeds; wanted are the same seeds, at least two",
+                nameof(second));
         double[] differences = [.. first.Zip(second, (a, b) => a - b)];
         return Add(name, 0, Mean(differences), differences, relation, within, source, unit, Kind.Comparison);
     }
 
-    private Claim Add(string name, double predicted, double value, IReadOnlyList<double> seeds, Relation relation, double tolerance, string source, string unit, Kind kind)
+    private Claim Add(string name, double predicted, double value,
+        IReadOnlyList<double> seeds, Relation relation, double tolerance, string source, string unit, Kind kind)
     {
         if (seeds.Count == 0)
             throw new ArgumentException($"'{name}' has no measured value: one number for each seed is needed", "measured");

@@ -4,7 +4,8 @@ using System.IO.Compression;
 namespace TrainingDynamics.Data;
 
 /// <summary>UCI's optical digits: 1,797 images of 8 × 8 pixels, the first 1,300 to train and 497 to test.</summary>
-/// <remarks>Alpaydin and Kaynak (1998); see <c>data/digits/README.md</c>. The writers of the first lines are not those of the last.</remarks>
+/// <remarks>Alpaydin and Kaynak (1998); see <c>data/digits/README.md</c>. The writers of the first lines are not those of the
+/// last.</remarks>
 public static class Digits
 {
     /// <summary>Reads the shipped set; pixels as v/16 in [0, 1].</summary>
@@ -26,7 +27,8 @@ public static class Digits
             for (var j = 0; j < 65; j++)
             {
                 if (!int.TryParse(fields[j], CultureInfo.InvariantCulture, out var value) || value < 0 || value > (j < 64 ? 16 : 9))
-                    throw new DataFileException($"{path}, line {i + 1}, field {j + 1}: expected {(j < 64 ? "a pixel of 0 to 16" : "a label of 0 to 9")}, found '{fields[j]}'");
+                    throw new DataFileException($"{path}, line {i + 1}, field {j + 1}: expected "
+                        + $"{(j < 64 ? "a pixel of 0 to 16" : "a label of 0 to 9")}, found '{fields[j]}'");
                 if (j < 64)
                     inputs[i, j] = value / 16.0;
                 else

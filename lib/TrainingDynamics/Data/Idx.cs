@@ -3,7 +3,8 @@ using System.IO.Compression;
 
 namespace TrainingDynamics.Data;
 
-/// <summary>Reads the IDX format of MNIST: two zero bytes, type 8 (unsigned byte), the number of axes, each axis' size as a big-endian 32-bit number, the bytes.</summary>
+/// <summary>Reads the IDX format of MNIST: two zero bytes, type 8 (unsigned byte), the number of axes, each axis' size as a big-endian
+/// 32-bit number, the bytes.</summary>
 /// <remarks>Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits.</remarks>
 internal static class Idx
 {
@@ -13,13 +14,15 @@ internal static class Idx
     {
         var content = file is [0x1f, 0x8b, ..] ? Unzip(file, path) : file;
         if (content is not [0, 0, 8, var axes and >= 1 and <= 4, ..] || content.Length < 4 + (4 * axes))
-            throw new DataFileException($"{path} is no IDX file of bytes: expected the header 00 00 08 and the number of axes, found {Convert.ToHexString(content, 0, Math.Min(4, content.Length))}");
+            throw new DataFileException($"{path} is no IDX file of bytes: expected the header 00 00 08 and the number of axes, found "
+                + $"{Convert.ToHexString(content, 0, Math.Min(4, content.Length))}");
         var shape = Enumerable.Range(0, axes).Select(i => BinaryPrimitives.ReadInt32BigEndian(content.AsSpan(4 + (4 * i)))).ToArray();
         var expected = shape.Aggregate(1L, (product, size) => product * size);
         var values = content[(4 + (4 * axes))..];
         return values.Length == expected
             ? (shape, values)
-            : throw new DataFileException($"{path} is truncated or damaged: its header says {string.Join(" × ", shape)} = {expected} bytes, found {values.Length}");
+            : throw new DataFileException(
+                $"{path} is truncated or damaged: its header says {string.Join(" × ", shape)} = {expected} bytes, found {values.Length}");
     }
 
     private static byte[] Unzip(byte[] file, string path)
@@ -41,7 +44,8 @@ internal static class Idx
     public static Images Images(string name, (int[] Shape, byte[] Values) images, (int[] Shape, byte[] Values) labels, string path)
     {
         if (images.Shape.Length != 3 || labels.Shape.Length != 1 || images.Shape[0] != labels.Shape[0])
-            throw new DataFileException($"{path}: expected as many labels as images, found images {string.Join(" × ", images.Shape)} and labels {string.Join(" × ", labels.Shape)}");
+            throw new DataFileException($"{path}: expected as many labels as images, found images {string.Join(" × ", images.Shape)} and "
+                + $"labels {string.Join(" × ", labels.Shape)}");
         if (labels.Values.FirstOrDefault(label => label > 9) is > 0 and var foreign)
             throw new DataFileException($"{path}: expected labels 0 to 9, found {foreign}");
         int count = images.Shape[0], pixels = images.Shape[1] * images.Shape[2];

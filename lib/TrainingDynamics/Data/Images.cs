@@ -40,7 +40,8 @@ public sealed record Images(string Name, double[,] Inputs, long[] Labels, int Cl
     public Images Slice(int start, int count)
     {
         if (start < 0 || count < 1 || start + count > Count)
-            throw new ArgumentOutOfRangeException(nameof(count), count, $"{Name} has {Count} images; {count} from {start} on are not there");
+            throw new ArgumentOutOfRangeException(nameof(count),
+                count, $"{Name} has {Count} images; {count} from {start} on are not there");
         var inputs = new double[count, Pixels];
         Array.Copy(Inputs, (long)start * Pixels, inputs, 0, (long)count * Pixels);
         return this with { Inputs = inputs, Labels = Labels[start..(start + count)] };

@@ -16,7 +16,8 @@ public static class Shipped
     internal static byte[] Read(string folder, string file)
     {
         var list = Path.Combine(folder, "SHA256SUMS");
-        var line = (File.Exists(list) ? File.ReadLines(list) : throw new DataFileException($"{list} is missing: it lists the checksums of the data files"))
+        var line = (File.Exists(list) ? File.ReadLines(list)
+            : throw new DataFileException($"{list} is missing: it lists the checksums of the data files"))
             .FirstOrDefault(l => l.EndsWith("  " + file, StringComparison.Ordinal))
             ?? throw new DataFileException($"{list} has no line for {file}");
         return Verified(Path.Combine(folder, file), line[..64]);
@@ -32,6 +33,7 @@ public static class Shipped
         var found = Convert.ToHexStringLower(SHA256.HashData(bytes));
         return found == sha256
             ? bytes
-            : throw new DataFileException($"{path} is damaged: its SHA-256 should be {sha256}, but the {bytes.Length} bytes there have {found}");
+            : throw new DataFileException(
+                $"{path} is damaged: its SHA-256 should be {sha256}, but the {bytes.Length} bytes there have {found}");
     }
 }

@@ -15,7 +15,8 @@ public sealed record Text(string Name, string Alphabet, long[] Tokens)
     /// <exception cref="DataFileException">The file is missing or damaged.</exception>
     public static Text PrideAndPrejudice()
     {
-        using var gzip = new GZipStream(new MemoryStream(Shipped.Read(Path.Combine(Shipped.Folder, "austen"), "pride-and-prejudice.txt.gz")), CompressionMode.Decompress);
+        using var gzip = new GZipStream(new MemoryStream(Shipped.Read(Path.Combine(Shipped.Folder, "austen"),
+            "pride-and-prejudice.txt.gz")), CompressionMode.Decompress);
         using var reader = new StreamReader(gzip);
         return Of("Pride and Prejudice", reader.ReadToEnd());
     }
@@ -32,7 +33,8 @@ public sealed record Text(string Name, string Alphabet, long[] Tokens)
     }
 }
 
-/// <summary>Windows of a text drawn at random, each replica by its own seed: inputs (replica, batch, position) and, as labels, the next character at every position.</summary>
+/// <summary>Windows of a text drawn at random, each replica by its own seed: inputs (replica, batch, position) and, as labels, the next
+/// character at every position.</summary>
 public sealed class TextWindows : IBatches
 {
     private readonly ReplicaRandom _random;
@@ -44,7 +46,9 @@ public sealed class TextWindows : IBatches
     public TextWindows(Text text, int batch, int context, ReplicaRandom random)
     {
         if (text.Tokens.Length <= context || context < 1 || batch < 1)
-            throw new ArgumentException($"a text of {text.Tokens.Length} characters has no {batch} windows of {context} and their next characters", nameof(context));
+            throw new ArgumentException(
+                $"a text of {text.Tokens.Length} characters has no {batch} windows of {context} and their next characters",
+                nameof(context));
         (_random, _batch, _context) = (random, batch, context);
         _tokens = Aligned.Tensor(text.Tokens).DetachFromDisposeScope();
         _places = arange(context).DetachFromDisposeScope();
@@ -55,7 +59,8 @@ public sealed class TextWindows : IBatches
     {
         using var scope = NewDisposeScope();
         var starts = _random.Integers(_tokens.shape[0] - _context, _batch);                                         // (replica, batch)
-        var rows = starts.unsqueeze(-1) + _places;                                                                   // (replica, batch, position)
+        // (replica, batch, position)
+        var rows = starts.unsqueeze(-1) + _places;
         Tensor At(Tensor where) => _tokens.index_select(0, where.reshape(-1)).reshape(where.shape).MoveToOuterDisposeScope();
         return new Batch(At(rows), At(rows + 1));
     }

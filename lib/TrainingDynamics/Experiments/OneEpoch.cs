@@ -50,12 +50,14 @@ public sealed record OneEpochSettings
 /// <param name="Test">Log-loss on the test log.</param>
 /// <param name="Auc">On the test log.</param>
 /// <param name="Truth">The log-loss of the true click rates: nobody can be better.</param>
-/// <param name="Abundance">Information abundance of the items' embeddings, Σσ/max σ over singular values (Guo et al. 2024, arXiv:2310.04400): between 1, collapsed, and the width.</param>
+/// <param name="Abundance">Information abundance of the items' embeddings, Σσ/max σ over singular values (Guo et al. 2024,
+/// arXiv:2310.04400): between 1, collapsed, and the width.</param>
 /// <param name="TrueAbundance">Of the true tastes for the items.</param>
 public sealed record OneEpochRun(Trace Train, Trace Test, Trace Auc, double[] Truth, Trace Abundance, double[] TrueAbundance);
 
 /// <summary>
-/// The one-epoch phenomenon (Zhang et al. 2022, arXiv:2209.06053): click models on sparse ids get worse with the second pass over their log. The model's
+/// The one-epoch phenomenon (Zhang et al. 2022, arXiv:2209.06053): click models on sparse ids get worse with the second pass over their
+/// log. The model's
 /// click rate is σ(b₀ + b_u + b_i + ⟨U_u, V_i⟩), the truth σ(−0.4 + 0.7·ξ_i + ⟨u, v⟩/√rank): a case of it, so nothing here is misspecified.
 /// </summary>
 public static class OneEpoch
@@ -65,16 +67,20 @@ public static class OneEpoch
     /// <param name="seeds">A replica each.</param>
     /// <param name="make">The optimizer of the weights; Adam at the settings' rate by default.</param>
     /// <param name="schedule">What the learning rate is multiplied by at a step; 1 by default.</param>
-    /// <param name="beforeEpoch">Told the epoch, from 1, before it starts, with the blocks (U, V, b_u, b_i, b_0) and the weights, which it may reset.</param>
+    /// <param name="beforeEpoch">Told the epoch, from 1, before it starts, with the blocks (U, V, b_u, b_i, b_0) and the weights, which it
+    /// may reset.</param>
     public static OneEpochRun Run(OneEpochSettings settings, IReadOnlyList<int> seeds, Func<Tensor, Optimizer>? make = null,
         Func<int, double>? schedule = null, Action<int, Layout, Tensor>? beforeEpoch = null)
     {
         if (settings.Batch < 1 || settings.Batch > settings.Impressions)
-            throw new ArgumentException($"{nameof(settings.Batch)} is {settings.Batch}, allowed are 1 to {settings.Impressions}, the impressions", nameof(settings));
+            throw new ArgumentException(
+                $"{nameof(settings.Batch)} is {settings.Batch}, allowed are 1 to {settings.Impressions}, the impressions",
+                nameof(settings));
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(seeds);
         var (users, items, replicas) = (settings.Users, settings.Items, seeds.Count);
-        var (tasteU, tasteV) = (random.Normal([users, settings.TruthRank], ScalarType.Float32), random.Normal([items, settings.TruthRank], ScalarType.Float32));
+        var (tasteU, tasteV) = (random.Normal([users, settings.TruthRank], ScalarType.Float32),
+            random.Normal([items, settings.TruthRank], ScalarType.Float32));
         var appeal = 0.7 * random.Normal([items, 1], ScalarType.Float32);
         Tensor Popularity(double exponent) => (arange(items, dtype: ScalarType.Float64) + 1).pow(-exponent).cumsum(0);
         var (shown, tested) = (Popularity(settings.Zipf), Popularity(settings.TestZipf ?? settings.Zipf));
@@ -83,22 +89,29 @@ public static class OneEpoch
         {
             using var inner = NewDisposeScope();
             var user = random.Integers(users, settings.Impressions);
-            var item = searchsorted(popularity, random.Uniform([settings.Impressions], ScalarType.Float64) * popularity[-1], right: true).clamp_max(items - 1);
-            var rate = (-0.4 + Rows(appeal, item).squeeze(-1) + ((Rows(tasteU, user) * Rows(tasteV, item)).sum(-1) / Math.Sqrt(settings.TruthRank))).sigmoid();
+            var item = searchsorted(popularity, random.Uniform([settings.Impressions], ScalarType.Float64) * popularity[-1],
+                right: true).clamp_max(items - 1);
+            var rate = (-0.4 + Rows(appeal, item).squeeze(-1)
+                + ((Rows(tasteU, user) * Rows(tasteV, item)).sum(-1) / Math.Sqrt(settings.TruthRank))).sigmoid();
             var click = (random.Uniform([settings.Impressions], ScalarType.Float32) < rate).to(ScalarType.Float32);
             // Kept beyond the step that may have asked for it.
-            return (user.DetachFromDisposeScope(), item.DetachFromDisposeScope(), click.DetachFromDisposeScope(), rate.DetachFromDisposeScope());
+            return (user.DetachFromDisposeScope(), item.DetachFromDisposeScope(),
+                click.DetachFromDisposeScope(), rate.DetachFromDisposeScope());
         }
-        var layout = new Layout(new Block("U", [users, settings.Width]), new Block("V", [items, settings.Width]), new Block("b_u", [users, 1]), new Block("b_i", [items, 1]), new Block("b_0", [1]));
-        var weights = cat([random.Normal([((long)users + items) * settings.Width], ScalarType.Float32) * 0.05, zeros(replicas, (long)users + items + 1)], 1);
+        var layout = new Layout(new Block("U", [users, settings.Width]),
+            new Block("V", [items, settings.Width]), new Block("b_u", [users, 1]), new Block("b_i", [items, 1]), new Block("b_0", [1]));
+        var weights = cat([random.Normal([((long)users + items) * settings.Width], ScalarType.Float32) * 0.05,
+            zeros(replicas, (long)users + items + 1)], 1);
         Tensor Scores(Tensor w, Tensor user, Tensor item)
         {
             var parts = layout.Split(w);
-            return parts[4] + (Rows(parts[2], user) + Rows(parts[3], item)).squeeze(-1) + (Rows(parts[0], user) * Rows(parts[1], item)).sum(-1);
+            return parts[4] + (Rows(parts[2], user) + Rows(parts[3], item)).squeeze(-1)
+                + (Rows(parts[0], user) * Rows(parts[1], item)).sum(-1);
         }
         var (train, test) = (Log(shown), Log(tested));
         var run = new OneEpochRun(new Trace("train", replicas), new Trace("test", replicas), new Trace("AUC", replicas),
-            [.. Each(test.Rate, test.Click, ClickPrediction.LogLoss)], new Trace("information abundance", replicas), InformationAbundance(tasteV));
+            [.. Each(test.Rate, test.Click, ClickPrediction.LogLoss)],
+                new Trace("information abundance", replicas), InformationAbundance(tasteV));
         using var optimizer = make?.Invoke(weights) ?? new Adam(weights, settings.Rate);
         var batches = settings.Impressions / settings.Batch;
         var order = arange(settings.Impressions);
@@ -121,7 +134,8 @@ public static class OneEpoch
             using var inner = NewDisposeScope();
             var rows = order.narrow(1, (long)(step++ % batches) * settings.Batch, settings.Batch);
             var (user, item, click) = (train.User.gather(1, rows), train.Item.gather(1, rows), train.Click.gather(1, rows));
-            var (loss, gradient) = Derivatives.LossAndGradient(w => nn.functional.softplus((1 - (2 * click)) * Scores(w, user, item)).mean([1]), weights);
+            var (loss, gradient) = Derivatives.LossAndGradient(w =>
+                nn.functional.softplus((1 - (2 * click)) * Scores(w, user, item)).mean([1]), weights);
             return (loss.MoveToOuterDisposeScope(), gradient.MoveToOuterDisposeScope());
         });
         Training.Run(stream, optimizer, batches * settings.Epochs, schedule: schedule, observe: o =>
@@ -170,7 +184,8 @@ public static class OneEpoch
     private static IEnumerable<double> Each(Tensor rate, Tensor click, Func<IReadOnlyList<double>, IReadOnlyList<double>, double> measure)
     {
         var (rates, clicks) = (rate.clamp(1e-7, 1 - 1e-7).ToDoubles(), click.ToDoubles());
-        return rates.Chunk((int)rate.shape[1]).Zip(clicks.Chunk((int)rate.shape[1]), (p, y) => p.Any(double.IsNaN) ? double.NaN : measure(p, y));
+        return rates.Chunk((int)rate.shape[1]).Zip(clicks.Chunk((int)rate.shape[1]),
+            (p, y) => p.Any(double.IsNaN) ? double.NaN : measure(p, y));
     }
 
     private sealed record Stream(Layout Layout, Tensor Weights, Func<(Tensor Loss, Tensor Gradient)> Draw) : ITask

@@ -60,7 +60,8 @@ public sealed record ParitySettings
 /// <param name="WeightFisher">√ΣF(w − w₀)², F on the old task.</param>
 /// <param name="WeightSpectral">Greatest singular value of a matrix' change.</param>
 public sealed record ParityRun(string Method, int Base, double Rate, int Step, double New, double Success, double Old, double Forgetting,
-    double Forward, double Reverse, double TotalVariation, double L2, double Price, double WeightL1, double WeightL2, double WeightFisher, double WeightSpectral)
+    double Forward, double Reverse, double TotalVariation, double L2,
+        double Price, double WeightL1, double WeightL2, double WeightFisher, double WeightSpectral)
 {
     /// <summary>Forward minus price: drift that learning did not ask for.</summary>
     public double Gratuitous => Forward - Price;
@@ -71,7 +72,8 @@ public sealed record ParityRun(string Method, int Base, double Rate, int Step, d
 /// on one of them; how much of the other is left? New task: is the digit even or odd? Any digit of the right parity is a correct
 /// answer, so many policies are right. Old task: name the class of other images.
 /// </summary>
-/// <remarks>Shenfeld, Pari and Agrawal 2025, arXiv:2509.04259, section 4 and appendix B.3. Several bases are replicas of one batch.</remarks>
+/// <remarks>Shenfeld, Pari and Agrawal 2025, arXiv:2509.04259, section 4 and appendix B.3. Several bases are replicas of one
+/// batch.</remarks>
 public sealed class Parity : IDisposable
 {
     private readonly ParitySettings _settings;
@@ -80,14 +82,22 @@ public sealed class Parity : IDisposable
     private readonly Images _newTrain, _oldTrain, _newTest, _oldTest;
     private readonly Tensor _weights, _newTestInputs, _oldTestInputs, _newTestCorrect, _baseLog, _fisher;
 
-    private Parity(ParitySettings settings, Images newImages, Images oldImages, Images? newTest, Images? oldTest, IReadOnlyList<int> bases, IProgress<Progress>? progress)
+    private Parity(ParitySettings settings, Images newImages, Images oldImages,
+        Images? newTest, Images? oldTest, IReadOnlyList<int> bases, IProgress<Progress>? progress)
     {
         (_settings, _bases) = (settings, [.. bases]);
         var (first, second) = (settings.PretrainImages, settings.FineTuneImages);
-        Images Test(Images train, Images? test) => (test ?? train.Slice(first + second, train.Count - first - second)).Slice(0, settings.TestImages);
+        Images Test(Images train, Images? test) => (test ?? train.Slice(first + second, train.Count - first - second))
+            .Slice(0, settings.TestImages);
         (_newTest, _oldTest) = (WithBit(Test(newImages, newTest), 1), WithBit(Test(oldImages, oldTest), -1));
         (_newTrain, _oldTrain) = (WithBit(newImages.Slice(0, first + second), 1), WithBit(oldImages.Slice(0, first + second), -1));
-        _shape = new MlpShape { Inputs = _newTrain.Pixels, Hidden = settings.Hidden, Normalization = Normalization.None, Scale = settings.Scale };
+        _shape = new MlpShape
+        {
+            Inputs = _newTrain.Pixels,
+            Hidden = settings.Hidden,
+            Normalization = Normalization.None,
+            Scale = settings.Scale
+        };
         using var random = new ReplicaRandom(bases);
         using var model = new AffineMlp(_shape, random);
         using var adam = new AdamW(model.Weights, settings.Rate, 0);
@@ -103,7 +113,8 @@ public sealed class Parity : IDisposable
         // Fisher on the old task: 32 of its training images say enough to weight coordinates.
         var oldInputs = Inputs(_oldTrain.Slice(0, 32));
         _fisher = WeightChange.FisherDiagonal(w => model.Forward(w, oldInputs).log_softmax(-1), _weights).DetachFromDisposeScope();
-        (OldBefore, NewBefore, SuccessBefore) = (Accuracy(model, _weights, old: true), Accuracy(model, _weights, old: false), Mean((_baseLog.exp() * _newTestCorrect).sum(-1)));
+        (OldBefore, NewBefore, SuccessBefore) = (Accuracy(model, _weights, old: true),
+            Accuracy(model, _weights, old: false), Mean((_baseLog.exp() * _newTestCorrect).sum(-1)));
     }
 
     /// <summary>UCI digits: parity is new; the same digits under one fixed permutation of their pixels are the old task.</summary>
@@ -124,7 +135,14 @@ public sealed class Parity : IDisposable
     public static Parity OnMnist(IReadOnlyList<int> bases, ParitySettings? settings = null, IProgress<Progress>? progress = null)
     {
         var (digits, clothes) = (Mnist.Digits.Load(), Mnist.Fashion.Load());
-        return new Parity(settings ?? new ParitySettings { Hidden = [512, 256], FineTuneImages = 4000, TestImages = 1000, Steps = 400, Batch = 64 },
+        return new Parity(settings ?? new ParitySettings
+        {
+            Hidden = [512, 256],
+            FineTuneImages = 4000,
+            TestImages = 1000,
+            Steps = 400,
+            Batch = 64
+        },
             Shuffled(digits.Train, 0), Shuffled(clothes.Train, 0), Shuffled(digits.Test, 0), Shuffled(clothes.Test, 0), bases, progress);
     }
 
@@ -141,13 +159,16 @@ public sealed class Parity : IDisposable
     public int Bases => _bases.Length;
 
     /// <summary>Prompts of the fine-tuning images with a target for SFT.</summary>
-    /// <param name="target">q(a) of an image from its digit: 10 numbers that sum to 1. <see cref="Sft1"/>, <see cref="Sft2"/>, <see cref="TrueDigit"/>, <see cref="Far"/>; null for none.</param>
+    /// <param name="target">q(a) of an image from its digit: 10 numbers that sum to 1. <see cref="Sft1"/>, <see cref="Sft2"/>, <see
+    /// cref="TrueDigit"/>, <see cref="Far"/>; null for none.</param>
     public Prompts Prompts(Func<long, double[]>? target = null)
     {
         using var scope = NewDisposeScope();
         var images = _newTrain.Slice(_settings.PretrainImages, _settings.FineTuneImages);
-        var q = target is null ? null : Aligned.Tensor(images.Labels.SelectMany(target).Select(v => (float)v).ToArray()).reshape(images.Count, 10);
-        return new Prompts(Inputs(images).MoveToOuterDisposeScope(), Rewards(images).MoveToOuterDisposeScope(), q?.MoveToOuterDisposeScope());
+        var q = target is null ? null
+            : Aligned.Tensor(images.Labels.SelectMany(target).Select(v => (float)v).ToArray()).reshape(images.Count, 10);
+        return new Prompts(Inputs(images).MoveToOuterDisposeScope(),
+            Rewards(images).MoveToOuterDisposeScope(), q?.MoveToOuterDisposeScope());
     }
 
     /// <summary>SFT-1 of the paper: every even digit is called 0, every odd one 1.</summary>
@@ -159,13 +180,15 @@ public sealed class Parity : IDisposable
     /// <summary>The digit's own name: right in parity, and in line with what the network knows of digits.</summary>
     public static double[] TrueDigit(long digit) => OneOf(digit);
 
-    /// <summary>Another digit of the same parity, one for each: right, as far as <see cref="TrueDigit"/>, and at odds with what the network knows of digits.</summary>
+    /// <summary>Another digit of the same parity, one for each: right, as far as <see cref="TrueDigit"/>, and at odds with what the network
+    /// knows of digits.</summary>
     public static double[] WrongDigit(long digit) => OneOf((digit + 2) % 10);
 
     /// <summary>SFT-2's answers with 98 %, the others sharing the rest: a far target that a reverse KL can be taken to.</summary>
     public static double[] Far(long digit) => [.. Sft2(digit).Select(q => (0.98 * q) + (0.02 / 10))];
 
-    private static double[] OneOf(params long[] answers) => [.. Enumerable.Range(0, 10).Select(a => answers.Contains(a) ? 1.0 / answers.Length : 0)];
+    private static double[] OneOf(params long[] answers) =>
+        [.. Enumerable.Range(0, 10).Select(a => answers.Contains(a) ? 1.0 / answers.Length : 0)];
 
     /// <summary>
     /// Fine-tunes every base at every rate, all in one graph, and looks at checkpoints: bases × rates × checkpoints runs.
@@ -178,7 +201,8 @@ public sealed class Parity : IDisposable
     /// <param name="batch">Images a step.</param>
     /// <param name="hold">Adds what retains old knowledge to the task; none by default.</param>
     /// <param name="name">The method's name; the objective's by default.</param>
-    public IReadOnlyList<ParityRun> FineTune(Objective objective, IReadOnlyList<double> rates, Prompts prompts, int steps = 200, IReadOnlyList<int>? checkpoints = null, int batch = 32, Func<Model, ITask, ITask>? hold = null, string? name = null)
+    public IReadOnlyList<ParityRun> FineTune(Objective objective, IReadOnlyList<double> rates, Prompts prompts, int steps = 200,
+        IReadOnlyList<int>? checkpoints = null, int batch = 32, Func<Model, ITask, ITask>? hold = null, string? name = null)
     {
         var sweep = new Sweep<double>(rates, _bases);
         using var random = new ReplicaRandom(sweep.Seeds);
@@ -188,12 +212,14 @@ public sealed class Parity : IDisposable
         using var task = new FineTuningTask(model, prompts, objective, random, batch);
         var at = (checkpoints ?? [steps / 8, steps / 4, steps / 2, steps * 3 / 4, steps]).ToHashSet();
         var runs = new List<ParityRun>();
-        Training.Run(hold is null ? task : hold(model, task), adam, steps, o => runs.AddRange(Look(model, sweep, name ?? objective.Name, o.Step)), when: at.Contains);
+        Training.Run(hold is null ? task : hold(model, task), adam,
+            steps, o => runs.AddRange(Look(model, sweep, name ?? objective.Name, o.Step)), when: at.Contains);
         return runs;
     }
 
     /// <summary>Batches of the old images that the base learned from, for replay.</summary>
-    public IBatches OldImages(ReplicaRandom random, int batch = 32) => new Minibatches(_oldTrain.Slice(0, _settings.PretrainImages), batch, random);
+    public IBatches OldImages(ReplicaRandom random, int batch = 32) => new Minibatches(_oldTrain.Slice(0, _settings.PretrainImages),
+        batch, random);
 
     /// <summary>New images dressed as the old task (their bit turned), for learning without forgetting.</summary>
     public Tensor DressedAsOld(int count = 200) => Inputs(WithBit(Unbitten(_newTrain.Slice(_settings.PretrainImages, count)), -1));
@@ -212,12 +238,17 @@ public sealed class Parity : IDisposable
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
         var log = model.Forward(model.Weights, _newTestInputs).log_softmax(-1);
-        var (baseLog, start, fisher) = (_baseLog.repeat(sweep.Settings.Count, 1, 1), _weights.repeat(sweep.Settings.Count, 1), _fisher.repeat(sweep.Settings.Count, 1));
+        var (baseLog, start, fisher) = (_baseLog.repeat(sweep.Settings.Count, 1, 1),
+            _weights.repeat(sweep.Settings.Count, 1), _fisher.repeat(sweep.Settings.Count, 1));
         var parts = Divergence.Decompose(baseLog, log, _newTestCorrect);
         var (reverse, tv, l2) = (Divergence.ReverseKl(baseLog, log), Divergence.TotalVariation(baseLog, log), Divergence.L2(baseLog, log));
-        var (success, news, old) = (Mean((log.exp() * _newTestCorrect).sum(-1)), Accuracy(model, model.Weights, old: false), Accuracy(model, model.Weights, old: true));
-        var (w1, w2, wf, ws) = (WeightChange.L1(start, model.Weights), WeightChange.L2(start, model.Weights), WeightChange.FisherL2(start, model.Weights, fisher), WeightChange.Spectral(start, model.Weights, model.Layout));
-        return [.. Enumerable.Range(0, sweep.Seeds.Length).Select(r => new ParityRun(method, r % Bases, sweep.Settings[r / Bases], step, news[r], success[r], old[r], OldBefore[r % Bases] - old[r],
+        var (success, news, old) = (Mean((log.exp() * _newTestCorrect).sum(-1)),
+            Accuracy(model, model.Weights, old: false), Accuracy(model, model.Weights, old: true));
+        var (w1, w2, wf, ws) = (WeightChange.L1(start, model.Weights), WeightChange.L2(start, model.Weights),
+            WeightChange.FisherL2(start, model.Weights, fisher), WeightChange.Spectral(start, model.Weights, model.Layout));
+        return [.. Enumerable.Range(0, sweep.Seeds.Length)
+            .Select(r => new ParityRun(method, r % Bases, sweep.Settings[r / Bases],
+            step, news[r], success[r], old[r], OldBefore[r % Bases] - old[r],
             parts.Whole[r], reverse[r], tv[r], l2[r], parts.Price[r], w1[r], w2[r], wf[r], ws[r]))];
     }
 
@@ -239,7 +270,8 @@ public sealed class Parity : IDisposable
     }
 
     /// <summary>r(x, a) = 1 where answer and digit have one parity, (image, 10).</summary>
-    private static Tensor Rewards(Images images) => Aligned.Tensor(images.Labels.SelectMany(digit => Enumerable.Range(0, 10).Select(a => (a - digit) % 2 == 0 ? 1f : 0f)).ToArray()).reshape(images.Count, 10);
+    private static Tensor Rewards(Images images) => Aligned.Tensor(images.Labels.SelectMany(digit => Enumerable.Range(0, 10)
+        .Select(a => (a - digit) % 2 == 0 ? 1f : 0f)).ToArray()).reshape(images.Count, 10);
 
     private static Tensor Inputs(Images images) => Aligned.Tensor(images.Inputs, dtype: ScalarType.Float32).unsqueeze(0);
 
@@ -256,11 +288,15 @@ public sealed class Parity : IDisposable
         return images with { Inputs = inputs };
     }
 
-    private static Images Unbitten(Images images) => Picked(images, Enumerable.Range(0, images.Count).ToArray(), Enumerable.Range(0, images.Pixels - 1).ToArray());
+    private static Images Unbitten(Images images) => Picked(images,
+        Enumerable.Range(0, images.Count).ToArray(), Enumerable.Range(0, images.Pixels - 1).ToArray());
 
-    private static Images Shuffled(Images images, int seed) => Picked(images, Permutation(images.Count, seed), Enumerable.Range(0, images.Pixels).ToArray());
+    private static Images Shuffled(Images images, int seed) => Picked(images,
+        Permutation(images.Count, seed), Enumerable.Range(0, images.Pixels).ToArray());
 
-    private static Images Permuted(Images images, int seed) => Picked(images, Enumerable.Range(0, images.Count).ToArray(), Permutation(images.Pixels, seed)) with { Name = images.Name + ", pixels permuted" };
+    private static Images Permuted(Images images, int seed) => Picked(images,
+        Enumerable.Range(0, images.Count).ToArray(), Permutation(images.Pixels, seed)) with
+    { Name = images.Name + ", pixels permuted" };
 
     private static int[] Permutation(int count, int seed)
     {
@@ -280,7 +316,8 @@ public sealed class Parity : IDisposable
         return images with { Inputs = inputs, Labels = [.. rows.Select(i => images.Labels[i])] };
     }
 
-    /// <summary>Pretraining: parity, with a label drawn from the right answers at every visit, and the old task with its own labels, half and half.</summary>
+    /// <summary>Pretraining: parity, with a label drawn from the right answers at every visit, and the old task with its own labels, half
+    /// and half.</summary>
     private sealed class BothTasks(Model model, Images newImages, Images oldImages, int batch, ReplicaRandom random) : ITask, IDisposable
     {
         private readonly Minibatches _old = new(oldImages, batch, random);
@@ -296,7 +333,8 @@ public sealed class Parity : IDisposable
             using var scope = NewDisposeScope();
             var old = _old.Next();
             var rows = random.Integers(_inputs.shape[1], batch);
-            var fresh = new Batch(_inputs[0].index_select(0, rows.reshape(-1)).reshape(rows.shape[0], batch, -1), (random.Integers(5, batch) * 2) + _digits.index_select(0, rows.reshape(-1)).reshape(rows.shape).remainder(2));
+            var fresh = new Batch(_inputs[0].index_select(0, rows.reshape(-1)).reshape(rows.shape[0], batch, -1),
+                (random.Integers(5, batch) * 2) + _digits.index_select(0, rows.reshape(-1)).reshape(rows.shape).remainder(2));
             var (loss, gradient) = Derivatives.LossAndGradient(w => (model.Loss(w, old) + model.Loss(w, fresh)) / 2, Weights);
             return (loss.MoveToOuterDisposeScope(), gradient.MoveToOuterDisposeScope());
         }
@@ -321,18 +359,22 @@ public sealed class Parity : IDisposable
 public static class ParityRuns
 {
     /// <summary>A number of the runs of each base, in the bases' order.</summary>
-    public static double[] ByBase(this IEnumerable<ParityRun> runs, Func<ParityRun[], double> of) => [.. runs.GroupBy(r => r.Base).OrderBy(g => g.Key).Select(g => of([.. g]))];
+    public static double[] ByBase(this IEnumerable<ParityRun> runs,
+        Func<ParityRun[], double> of) => [.. runs.GroupBy(r => r.Base).OrderBy(g => g.Key).Select(g => of([.. g]))];
 
     /// <summary>Matched-gain forgetting of each base: the least forgotten among the runs that reach an accuracy on the new task.</summary>
     /// <exception cref="ArgumentException">No run of some base reaches it.</exception>
-    public static double[] ForgettingAt(this IEnumerable<ParityRun> runs, double gain) => runs.ByBase(of => Pareto.MatchedGainForgetting(of.Where(Finite).Select(r => new Trade(r.New, -r.Forgetting)), gain, before: 0));
+    public static double[] ForgettingAt(this IEnumerable<ParityRun> runs, double gain) =>
+        runs.ByBase(of => Pareto.MatchedGainForgetting(of.Where(Finite).Select(r => new Trade(r.New, -r.Forgetting)), gain, before: 0));
 
     /// <summary>Whether a run did not diverge: one that did has reached nothing.</summary>
     private static bool Finite(ParityRun run) => double.IsFinite(run.New) && double.IsFinite(run.Old) && double.IsFinite(run.Forward);
 
     /// <summary>R² of a quadratic in <paramref name="predictor"/> for the forgetting, one a base.</summary>
-    public static double[] R2(this IEnumerable<ParityRun> runs, Func<ParityRun, double> predictor) => runs.Where(Finite).ByBase(of => Regression.Polynomial([.. of.Select(predictor)], [.. of.Select(r => r.Forgetting)]).R2);
+    public static double[] R2(this IEnumerable<ParityRun> runs, Func<ParityRun, double> predictor) => runs.Where(Finite)
+        .ByBase(of => Regression.Polynomial([.. of.Select(predictor)], [.. of.Select(r => r.Forgetting)]).R2);
 
     /// <summary>The runs as trades of new for old accuracy, [base][run].</summary>
-    public static Trade[][] Trades(this IEnumerable<ParityRun> runs) => [.. runs.Where(Finite).GroupBy(r => r.Base).OrderBy(g => g.Key).Select(g => g.Select(r => new Trade(r.New, r.Old)).ToArray())];
+    public static Trade[][] Trades(this IEnumerable<ParityRun> runs) =>
+        [.. runs.Where(Finite).GroupBy(r => r.Base).OrderBy(g => g.Key).Select(g => g.Select(r => new Trade(r.New, r.Old)).ToArray())];
 }

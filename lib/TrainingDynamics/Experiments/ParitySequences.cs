@@ -23,7 +23,8 @@ namespace TrainingDynamics.Experiments;
 /// <param name="OldByTask">The same by task: copy, reverse, plus one, swap.</param>
 /// <param name="Forward">KL(π₀‖π) on the new task per answer, nats: exact by position along answers drawn from π₀.</param>
 /// <param name="Change">The weights' change.</param>
-public sealed record SequenceRun(string Method, int Base, double Rate, int Step, double New, double Old, double[] OldByTask, double Forward, SequenceChange Change);
+public sealed record SequenceRun(string Method, int Base, double Rate,
+    int Step, double New, double Old, double[] OldByTask, double Forward, SequenceChange Change);
 
 /// <summary>What happened to the weights.</summary>
 /// <param name="L2">‖w − w₀‖.</param>
@@ -35,7 +36,8 @@ public sealed record SequenceChange(double L2, double Spectral, double StableRan
 
 /// <summary>
 /// A language model small enough for a notebook: a prompt is a task, four digits and "="; the answer is four digits. Old tasks: copy,
-/// reverse, add one to each (mod 10), swap the halves. New task: any four digits of the same parities, 625 right answers of 10,000. The base
+/// reverse, add one to each (mod 10), swap the halves. New task: any four digits of the same parities, 625 right answers of 10,000. The
+/// base
 /// answers the new task with digits of the right parity in three of four cases and with any digit else, so that a sampled answer is right
 /// with probability 0.875⁴ = 0.586, while the likeliest answer is always right.
 /// </summary>
@@ -49,7 +51,16 @@ public sealed class ParitySequences : IDisposable
     private readonly int[] _seeds;
 
     /// <summary>The transformer: two layers of width 64, RMSNorm, SwiGLU, rotary positions.</summary>
-    public static TransformerShape Shape { get; } = new() { Vocabulary = 16, Context = Prompt + Length, Layers = 2, Width = 64, Heads = 4, Hidden = 128, Epsilon = 1e-5 };
+    public static TransformerShape Shape { get; } = new()
+    {
+        Vocabulary = 16,
+        Context = Prompt + Length,
+        Layers = 2,
+        Width = 64,
+        Heads = 4,
+        Hidden = 128,
+        Epsilon = 1e-5
+    };
 
     private ParitySequences(Tensor bases, int prompts)
     {
@@ -73,11 +84,14 @@ public sealed class ParitySequences : IDisposable
         using var model = new Transformer(Shape, random);
         var count = bytes.Length / sizeof(float) / model.Layout.Size;
         return count * model.Layout.Size * sizeof(float) == bytes.Length
-            ? new ParitySequences(Aligned.Tensor(MemoryMarshal.Cast<byte, float>(bytes).ToArray()).reshape(count, -1).DetachFromDisposeScope(), prompts)
-            : throw new DataFileException($"data/parity-sequences/bases.f32 has {bytes.Length} bytes; a network of this shape has {model.Layout.Size * sizeof(float)}");
+            ? new ParitySequences(Aligned.Tensor(MemoryMarshal.Cast<byte, float>(bytes).ToArray()).reshape(count, -1)
+                .DetachFromDisposeScope(), prompts)
+            : throw new DataFileException($"data/parity-sequences/bases.f32 has {bytes.Length} bytes; a network of this shape has "
+                + $"{model.Layout.Size * sizeof(float)}");
     }
 
-    /// <summary>Trains bases from nothing, all tasks in equal parts, and gives their weights as float32 bytes: what <see cref="Load"/> reads.</summary>
+    /// <summary>Trains bases from nothing, all tasks in equal parts, and gives their weights as float32 bytes: what <see cref="Load"/>
+    /// reads.</summary>
     /// <param name="seeds">One base each.</param>
     /// <param name="steps">Steps of AdamW at 3e-3 with a cosine to 0, after 100 of warmup.</param>
     /// <param name="batch">Prompts a step.</param>
@@ -88,7 +102,8 @@ public sealed class ParitySequences : IDisposable
         using var model = new Transformer(Shape, random);
         using var adam = new AdamW(model.Weights, 3e-3, 0);
         using var stream = new Lessons(random, batch / (OldTasks + 1));
-        Training.Run(new Learning(new AnswersOnly(model), stream), adam, steps, schedule: Schedule.Warmup(100, Schedule.Cosine(steps - 100)), progress: progress);
+        Training.Run(new Learning(new AnswersOnly(model), stream),
+            adam, steps, schedule: Schedule.Warmup(100, Schedule.Cosine(steps - 100)), progress: progress);
         return model.Weights.to(ScalarType.Float32).contiguous().bytes.ToArray();
     }
 
@@ -105,21 +120,27 @@ public sealed class ParitySequences : IDisposable
     }
 
     /// <summary>Fine-tunes every base at every rate, in one graph.</summary>
-    /// <param name="objective">What is minimized. Rejected draws of a source of correct answers are dropped: of Samples tries those that are right count alike.</param>
+    /// <param name="objective">What is minimized. Rejected draws of a source of correct answers are dropped: of Samples tries those that
+    /// are right count alike.</param>
     /// <param name="rates">Adam's rates.</param>
     /// <param name="target">The answer digit that demonstrations give to a digit; null where the objective needs none.</param>
     /// <param name="steps">Steps.</param>
     /// <param name="checkpoints">Steps that are looked at; the last by default.</param>
     /// <param name="prompts">Prompts a step.</param>
     /// <param name="name">The method's name; the objective's by default.</param>
-    public IReadOnlyList<SequenceRun> FineTune(Objective objective, IReadOnlyList<double> rates, Func<int, int[]>? target = null, int steps = 100, IReadOnlyList<int>? checkpoints = null, int prompts = 16, string? name = null)
+    public IReadOnlyList<SequenceRun> FineTune(Objective objective, IReadOnlyList<double> rates,
+        Func<int, int[]>? target = null, int steps = 100, IReadOnlyList<int>? checkpoints = null, int prompts = 16, string? name = null)
     {
         if (objective.Source.FromTarget && target is null)
             throw new ArgumentException($"'{objective.Name}' draws from a target, and none is given", nameof(target));
         if (objective.Source.Kept)
-            throw new ArgumentException($"'{objective.Name}' keeps its draws; prompts here are drawn anew, so there is nothing to keep them for", nameof(objective));
+            throw new ArgumentException(
+                $"'{objective.Name}' keeps its draws; prompts here are drawn anew, so there is nothing to keep them for",
+                nameof(objective));
         if (objective.Source.Samples is null)
-            throw new ArgumentException($"'{objective.Name}' asks for an exact expectation; sequences are drawn: give its source a number of samples", nameof(objective));
+            throw new ArgumentException(
+                $"'{objective.Name}' asks for an exact expectation; sequences are drawn: give its source a number of samples",
+                nameof(objective));
         var sweep = new Sweep<double>(rates, _seeds);
         using var random = new ReplicaRandom(sweep.Seeds);
         using var model = new Transformer(Shape, random);
@@ -139,20 +160,25 @@ public sealed class ParitySequences : IDisposable
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
         var (replicas, start) = (model.Weights.shape[0], _bases.repeat(sweep.Settings.Count, 1));
-        var old = TokenLog(model, model.Weights, _oldPrompts, _oldAnswers).sum(-1).exp();                                // (replica, task·prompt)
+        // (replica, task·prompt)
+        var old = TokenLog(model, model.Weights, _oldPrompts, _oldAnswers).sum(-1).exp();
         var byTask = old.reshape(replicas, OldTasks, -1).mean([2]).ToDoubles().Chunk(OldTasks).ToArray();
         var prompts = _newPrompts.expand(replicas, -1, -1);
         var news = Success(model, model.Weights, prompts, random).mean([1]).ToDoubles();
         var drawn = Sample(model, start, prompts, random);
         var (p0, p) = (PositionLog(model, start, prompts, drawn), PositionLog(model, model.Weights, prompts, drawn));
         var forward = (p0.exp() * (p0 - p)).sum([-1, -2]).mean([1]).ToDoubles();
-        var (l2, spectral, rank) = (WeightChange.L2(start, model.Weights), WeightChange.Spectral(start, model.Weights, model.Layout), WeightChange.StableRankShare(start, model.Weights, model.Layout));
+        var (l2, spectral, rank) = (WeightChange.L2(start, model.Weights),
+            WeightChange.Spectral(start, model.Weights, model.Layout), WeightChange.StableRankShare(start, model.Weights, model.Layout));
         var (bf16, f32) = (WeightChange.EqualBFloat16(start, model.Weights), WeightChange.EqualFloat32(start, model.Weights));
-        return [.. Enumerable.Range(0, (int)replicas).Select(r => new SequenceRun(method, r % Bases, sweep.Settings[r / Bases], step, news[r], byTask[r].Average(), byTask[r], forward[r],
+        return [.. Enumerable.Range(0, (int)replicas)
+            .Select(r => new SequenceRun(method, r % Bases, sweep.Settings[r / Bases],
+            step, news[r], byTask[r].Average(), byTask[r], forward[r],
             new SequenceChange(l2[r], spectral[r], rank[r], bf16[r], f32[r])))];
     }
 
-    /// <summary>Prompts (1 or replica, prompt, 6) and right answers (…, 4) of a task; for the new task the answer is a demonstration of the base's habit.</summary>
+    /// <summary>Prompts (1 or replica, prompt, 6) and right answers (…, 4) of a task; for the new task the answer is a demonstration of the
+    /// base's habit.</summary>
     private static (Tensor Prompt, Tensor Answer) Exercise(ReplicaRandom random, int task, int count)
     {
         var digits = random.Integers(10, count, Length);
@@ -163,14 +189,16 @@ public sealed class ParitySequences : IDisposable
             2 => (digits + 1).remainder(10),
             3 => cat([digits.narrow(-1, Length / 2, Length / 2), digits.narrow(-1, 0, Length / 2)], -1),
             // Three in four of the right parity, the rest any digit.
-            _ => where(random.Uniform([count, Length], ScalarType.Float32) < 0.75, (random.Integers(5, count, Length) * 2) + digits.remainder(2), random.Integers(10, count, Length)),
+            _ => where(random.Uniform([count, Length], ScalarType.Float32) < 0.75,
+                (random.Integers(5, count, Length) * 2) + digits.remainder(2), random.Integers(10, count, Length)),
         };
         var edge = full([random.Replicas, count, 1], FirstTask + task, dtype: ScalarType.Int64);
         return (cat([edge, digits, full_like(edge, Equal)], -1), answer);
     }
 
     /// <summary>1 where an answer has the prompt's parities throughout, (…).</summary>
-    private static Tensor Right(Tensor prompts, Tensor answers) => (answers - prompts.narrow(-1, 1, Length)).remainder(2).eq(0).all(-1).to(ScalarType.Float32);
+    private static Tensor Right(Tensor prompts, Tensor answers) =>
+        (answers - prompts.narrow(-1, 1, Length)).remainder(2).eq(0).all(-1).to(ScalarType.Float32);
 
     /// <summary>log π of every token at every answer position, (replica, prompt, position, token).</summary>
     private static Tensor PositionLog(Model model, Tensor weights, Tensor prompts, Tensor answers)
@@ -213,7 +241,8 @@ public sealed class ParitySequences : IDisposable
         for (var position = 0; position < Length; position++)
         {
             var scores = model.Forward(weights, tokens);
-            var probability = scores.reshape(scores.shape[0], tokens.shape[1], tokens.shape[2], -1).select(2, tokens.shape[2] - 1).softmax(-1);
+            var probability = scores.reshape(scores.shape[0], tokens.shape[1],
+                tokens.shape[2], -1).select(2, tokens.shape[2] - 1).softmax(-1);
             var answers = arange(probability.shape[^1]);
             var right = (answers < 10) & (answers - prompts.select(-1, 1 + position).unsqueeze(-1)).remainder(2).eq(0);
             var cumulative = (probability * right).cumsum(-1);
@@ -233,11 +262,15 @@ public sealed class ParitySequences : IDisposable
     }
 
     /// <summary>Fine-tuning on the new task by one objective.</summary>
-    private sealed class Sequences(Transformer model, Objective objective, Func<int, int[]>? target, ReplicaRandom random, int prompts) : ITask, IDisposable
+    private sealed class Sequences(Transformer model, Objective objective, Func<int, int[]>? target, ReplicaRandom random, int prompts)
+        : ITask, IDisposable
     {
-        private readonly Tensor _base = model.Weights.clone().DetachFromDisposeScope(), _source = model.Weights.clone().DetachFromDisposeScope();
+        private readonly Tensor _base = model.Weights.clone().DetachFromDisposeScope(),
+            _source = model.Weights.clone().DetachFromDisposeScope();
         // choices[digit][k]: the answers that demonstrations give, repeated to one length.
-        private readonly Tensor? _choices = target is null ? null : Aligned.Tensor(Enumerable.Range(0, 10).SelectMany(d => Repeated(target(d))).ToArray()).reshape(10, 20).DetachFromDisposeScope();
+        private readonly Tensor? _choices = target is null ? null
+            : Aligned.Tensor(Enumerable.Range(0, 10).SelectMany(d => Repeated(target(d))).ToArray()).reshape(10, 20)
+            .DetachFromDisposeScope();
         private int _age;
 
         public Layout Layout => model.Layout;
@@ -251,10 +284,12 @@ public sealed class ParitySequences : IDisposable
             if (source is { FromTarget: false, Refresh: not Source.Never } && _age++ % source.Refresh == 0)
                 _source.copy_(model.Weights);
             var (draws, replicas) = (source.Samples!.Value, Weights.shape[0]);
-            var asked = Exercise(random, NewTask, prompts).Prompt;                                                        // (replica, prompt, 6)
+            // (replica, prompt, 6)
+            var asked = Exercise(random, NewTask, prompts).Prompt;
             var repeated = asked.unsqueeze(2).expand(-1, -1, draws, -1).reshape(replicas, prompts * draws, Prompt);
             var answers = source.FromTarget ? Demonstrations(repeated.narrow(-1, 1, Length)) : Sample(model, _source, repeated, random);
-            Tensor Grouped(Tensor t) => t.reshape(replicas, prompts, -1);                                                  // (replica, prompt, draw or draw·position)
+            // (replica, prompt, draw or draw·position)
+            Tensor Grouped(Tensor t) => t.reshape(replicas, prompts, -1);
             var right = Grouped(Right(repeated, answers));
             var mass = source.OnlyCorrect ? right / right.sum(-1, keepdim: true).clamp_min(1) : full_like(right, 1.0 / draws);
             var baseLog = new Lazy<Tensor>(() =>
@@ -267,7 +302,8 @@ public sealed class ParitySequences : IDisposable
                 using var quiet = no_grad();
                 return TokenLog(model, _source, repeated, answers);
             }
-            Tensor Of(Tensor positionLog) => positionLog.gather(-1, answers.unsqueeze(-1)).squeeze(-1);                    // (replica, prompt·draw, position)
+            // (replica, prompt·draw, position)
+            Tensor Of(Tensor positionLog) => positionLog.gather(-1, answers.unsqueeze(-1)).squeeze(-1);
             // Demonstrations are weighed token by token, as in language models; a reward is the whole answer's.
             Tensor Axis(Tensor tokenLog) => Grouped(source.FromTarget ? tokenLog : tokenLog.sum(-1));
             var (loss, gradient) = Derivatives.LossAndGradient(weights =>
@@ -282,7 +318,8 @@ public sealed class ParitySequences : IDisposable
                     Enumerated = false,
                     Mass = source.FromTarget ? mass.repeat_interleave(Length, -1) : mass,
                     Reward = source.FromTarget ? right.repeat_interleave(Length, -1) : right,
-                    Divergence = forward => Grouped((forward ? baseLog.Value.exp() * (baseLog.Value - log) : log.exp() * (log - baseLog.Value)).sum([-1, -2])).mean([-1]),
+                    Divergence = forward => Grouped((forward ? baseLog.Value.exp() * (baseLog.Value - log)
+                        : log.exp() * (log - baseLog.Value)).sum([-1, -2])).mean([-1]),
                 });
             }, Weights);
             return (loss.MoveToOuterDisposeScope(), gradient.MoveToOuterDisposeScope());
@@ -315,7 +352,8 @@ public sealed class ParitySequences : IDisposable
             using var scope = NewDisposeScope();
             var all = Enumerable.Range(0, OldTasks + 1).Select(task => Exercise(random, task, each)).ToArray();
             var (prompts, answers) = (cat([.. all.Select(a => a.Prompt)], 1), cat([.. all.Select(a => a.Answer)], 1));
-            return new Batch(cat([prompts, answers.narrow(-1, 0, Length - 1)], -1).MoveToOuterDisposeScope(), answers.MoveToOuterDisposeScope());
+            return new Batch(cat([prompts, answers.narrow(-1, 0, Length - 1)], -1).MoveToOuterDisposeScope(),
+                answers.MoveToOuterDisposeScope());
         }
 
         public void Dispose()

@@ -14,19 +14,23 @@ public static class Settling
     /// <param name="task">A random walk, a network with its data.</param>
     /// <param name="optimizer">An optimizer of the task's weights.</param>
     /// <param name="steps">Steps in all, beside those the optimizer has taken.</param>
-    /// <param name="from">The number of the last step that does not count yet, of all the optimizer's; after half of these by default.</param>
+    /// <param name="from">The number of the last step that does not count yet, of all the optimizer's; after half of these by
+    /// default.</param>
     /// <param name="every">Every so many steps one counts.</param>
     /// <param name="schedule">What the learning rate is multiplied by at a step; 1 by default.</param>
     /// <returns>Norm and angle, [replica][block].</returns>
     /// <exception cref="ArgumentException">No step would count.</exception>
-    public static Turning Of(ITask task, Optimizer optimizer, int steps, int? from = null, int every = 10, Func<int, double>? schedule = null)
+    public static Turning Of(ITask task, Optimizer optimizer, int steps,
+        int? from = null, int every = 10, Func<int, double>? schedule = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(every, 1);
         var (first, last) = (from ?? (optimizer.Steps + (steps / 2)), optimizer.Steps + steps);
         if (last / every <= Math.Max(first, optimizer.Steps) / every)
-            throw new ArgumentException($"of {steps} {nameof(steps)} none counts: after step {first}, every {every}, up to {last}", nameof(steps));
+            throw new ArgumentException($"of {steps} {nameof(steps)} none counts: after step {first}, every {every}, up to {last}",
+                nameof(steps));
         var turning = new Turning(task.Layout);
-        Training.Run(task, optimizer, steps, o => turning.Add(o.Before, o.After), when: step => step > first && step % every == 0, schedule: schedule);
+        Training.Run(task, optimizer, steps, o => turning.Add(o.Before, o.After),
+            when: step => step > first && step % every == 0, schedule: schedule);
         return turning;
     }
 

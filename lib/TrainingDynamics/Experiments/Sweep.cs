@@ -23,5 +23,6 @@ public sealed class Sweep<T>(IReadOnlyList<T> settings, IReadOnlyList<int> seeds
     public double[] Of(int setting, IReadOnlyList<double> perReplica) => [.. perReplica.Skip(setting * seeds.Count).Take(seeds.Count)];
 
     /// <summary>The curve of each setting, a replica a seed.</summary>
-    public Trace[] Split(Trace trace, Func<T, string> name) => [.. settings.Select((setting, i) => trace.Part(name(setting), i * seeds.Count, seeds.Count))];
+    public Trace[] Split(Trace trace, Func<T, string> name) =>
+        [.. settings.Select((setting, i) => trace.Part(name(setting), i * seeds.Count, seeds.Count))];
 }

@@ -23,7 +23,8 @@ public sealed record Observation(int Step, Tensor Loss, Tensor Gradient, Tensor 
 public static class Training
 {
     /// <summary>
-    /// Trains in place and returns, for each replica, the step at which its loss first was not finite, or null. Steps count from the first that
+    /// Trains in place and returns, for each replica, the step at which its loss first was not finite, or null. Steps count from the first
+    /// that
     /// the optimizer took: a run that is continued with its optimizer goes on in its schedules and its observations.
     /// </summary>
     /// <param name="task">What is trained, and on what.</param>
@@ -38,13 +39,15 @@ public static class Training
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="steps"/> is negative.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static int?[] Run(ITask task, Optimizer optimizer, int steps, Action<Observation>? observe = null, Func<int, bool>? when = null,
-        Func<int, double>? schedule = null, Func<int, double>? decaySchedule = null, IProgress<Progress>? progress = null, CancellationToken cancellation = default)
+        Func<int, double>? schedule = null, Func<int, double>? decaySchedule = null,
+            IProgress<Progress>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(steps);
         if (!ReferenceEquals(optimizer.Weights, task.Weights))
             throw new ArgumentException("the optimizer changes other weights than the task's", nameof(optimizer));
         if (steps > int.MaxValue - 1 - optimizer.Steps)
-            throw new ArgumentOutOfRangeException(nameof(steps), steps, $"the optimizer has taken {optimizer.Steps}, and steps are counted up to {int.MaxValue - 1}");
+            throw new ArgumentOutOfRangeException(nameof(steps),
+                steps, $"the optimizer has taken {optimizer.Steps}, and steps are counted up to {int.MaxValue - 1}");
         var divergedAt = new int?[task.Weights.shape[0]];
         progress ??= new ProgressBar();
         var clock = Stopwatch.StartNew();
@@ -70,7 +73,8 @@ public static class Training
         return divergedAt;
     }
 
-    /// <summary>Whether a step is among about <paramref name="perDecade"/> evenly spaced ones in each power of ten: for logarithmic axes.</summary>
+    /// <summary>Whether a step is among about <paramref name="perDecade"/> evenly spaced ones in each power of ten: for logarithmic
+    /// axes.</summary>
     public static bool IsLogPoint(int step, int perDecade = 20)
         => step > 0 && (step == 1 || Math.Floor(perDecade * Math.Log10(step)) > Math.Floor(perDecade * Math.Log10(step - 1)));
 }

@@ -41,7 +41,8 @@ public sealed record TwoModesRun(Trace Old, Trace New, Trace OldWeight, Trace Ol
 /// The two-mode picture of forgetting: a policy q = (1 − w)·N(μ₁, σ₁) + w·N(μ₂, σ₂) with an old and a new component is trained toward a
 /// target 0.75·N(−3, 1) + 0.25·N(3.5, 0.7); the first mode is old. Integrals on a grid, plain gradient descent: no sampling noise.
 /// </summary>
-/// <remarks>The setting of Chen, Razin, Narasimhan and Chen 2025, arXiv:2510.18874, whose code also slows the old component 200 times; here nothing is slowed.</remarks>
+/// <remarks>The setting of Chen, Razin, Narasimhan and Chen 2025, arXiv:2510.18874, whose code also slows the old component 200 times; here
+/// nothing is slowed.</remarks>
 public static class TwoModes
 {
     private const double Step = 0.02;
@@ -60,8 +61,10 @@ public static class TwoModes
     public static TwoModesRun Run(TwoModesLoss loss, IReadOnlyList<double> starts, double rate = 0.05, int steps = 4000)
     {
         using var scope = NewDisposeScope();
-        var layout = new Layout(new Block("logit w", [1]), new Block("μ₁", [1]), new Block("ln σ₁", [1]), new Block("μ₂", [1]), new Block("ln σ₂", [1]));
-        var weights = Aligned.Tensor(starts.SelectMany(mu => new[] { Math.Log(0.25 / 0.75), mu, 0, 0.5, Math.Log(0.7) }).ToArray()).reshape(starts.Count, 5);
+        var layout = new Layout(new Block("logit w", [1]), new Block("μ₁", [1]),
+            new Block("ln σ₁", [1]), new Block("μ₂", [1]), new Block("ln σ₂", [1]));
+        var weights = Aligned.Tensor(starts.SelectMany(mu => new[] { Math.Log(0.25 / 0.75), mu, 0, 0.5, Math.Log(0.7) })
+            .ToArray()).reshape(starts.Count, 5);
         using var sgd = new Sgd(weights, rate);
         var x = Aligned.Tensor(Grid).unsqueeze(0);
         var (old, fresh) = (Normal(x, -3, 1), Normal(x, 3.5, 0.7));
@@ -92,11 +95,13 @@ public static class TwoModes
         }
         Look(0);
         Training.Run(task, sgd, steps, o => Look(o.Step), when: step => step % 20 == 0);
-        return new TwoModesRun(oldOverlap, newOverlap, oldWeight, oldMean, [.. LogDensities(weights, x).Mixture.exp().ToDoubles().Chunk(Grid.Length)]);
+        return new TwoModesRun(oldOverlap, newOverlap, oldWeight,
+            oldMean, [.. LogDensities(weights, x).Mixture.exp().ToDoubles().Chunk(Grid.Length)]);
     }
 
     /// <summary>
-    /// The half of the picture with one mode: the policy is a single normal, and must leave the old mode to reach the new one. Trained on the new
+    /// The half of the picture with one mode: the policy is a single normal, and must leave the old mode to reach the new one. Trained on
+    /// the new
     /// mode by the forward KL (SFT) or the reverse one (RL).
     /// </summary>
     /// <param name="forward">SFT; otherwise RL.</param>
@@ -112,7 +117,8 @@ public static class TwoModes
         using var sgd = new Sgd(weights, rate);
         var x = Aligned.Tensor(Grid).unsqueeze(0);
         var (old, fresh) = (Normal(x, -3, 1), Normal(x, 3.5, 0.7));
-        Tensor Log(Tensor w) => (-((x - w.narrow(1, 0, 1)) / w.narrow(1, 1, 1).exp()).square() / 2) - w.narrow(1, 1, 1) - (Math.Log(2 * Math.PI) / 2);
+        Tensor Log(Tensor w) => (-((x - w.narrow(1, 0, 1)) / w.narrow(1, 1, 1).exp()).square() / 2)
+            - w.narrow(1, 1, 1) - (Math.Log(2 * Math.PI) / 2);
         var task = new Minimizing(layout, weights, w =>
         {
             var logQ = Log(w);
@@ -135,12 +141,14 @@ public static class TwoModes
     private static (Tensor Mixture, Tensor Second) LogDensities(Tensor w, Tensor x)
     {
         Tensor Column(int i) => w.narrow(1, i, 1);
-        Tensor Log(Tensor mean, Tensor logDeviation) => (-((x - mean) / logDeviation.exp()).square() / 2) - logDeviation - (Math.Log(2 * Math.PI) / 2);
+        Tensor Log(Tensor mean, Tensor logDeviation) => (-((x - mean) / logDeviation.exp()).square() / 2)
+            - logDeviation - (Math.Log(2 * Math.PI) / 2);
         var (first, second) = (Log(Column(1), Column(2)), Log(Column(3), Column(4)));
         return (logaddexp(first + nn.functional.logsigmoid(-Column(0)), second + nn.functional.logsigmoid(Column(0))), second);
     }
 
-    private static Tensor Normal(Tensor x, double mean, double deviation) => (-((x - mean) / deviation).square() / 2).exp() / (deviation * Math.Sqrt(2 * Math.PI));
+    private static Tensor Normal(Tensor x, double mean, double deviation) =>
+        (-((x - mean) / deviation).square() / 2).exp() / (deviation * Math.Sqrt(2 * Math.PI));
 
     private static double Normal(double x, double mean, double deviation) => MathNet.Numerics.Distributions.Normal.PDF(mean, deviation, x);
 }

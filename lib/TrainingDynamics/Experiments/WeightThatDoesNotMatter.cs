@@ -16,13 +16,16 @@ namespace TrainingDynamics.Experiments;
 /// <param name="RowCosine">Root mean square over their rows of cos(row, gradient of row), one a seed.</param>
 /// <param name="CommonShift">Greatest share of a matrix' gradient along equal rows, one a seed.</param>
 /// <param name="HessianIdentity">‖Hw + g‖/‖g‖ over all parameters, one a seed.</param>
-/// <param name="WithBiasCosine">Greatest |cos| of a matrix joined with its bias, one a seed; the matrix' own where there is no bias.</param>
-public sealed record InvarianceRow(string Network, double[] WholeCosine, double[] RowCosine, double[] CommonShift, double[] HessianIdentity, double[] WithBiasCosine);
+/// <param name="WithBiasCosine">Greatest |cos| of a matrix joined with its bias, one a seed; the matrix' own where there is no
+/// bias.</param>
+public sealed record InvarianceRow(string Network, double[] WholeCosine,
+    double[] RowCosine, double[] CommonShift, double[] HessianIdentity, double[] WithBiasCosine);
 
 /// <summary>The experiments of notebook scale-invariance/01.</summary>
 public static class WeightThatDoesNotMatter
 {
-    /// <summary>Measures the invariances of five networks on one batch: LN, RMSNorm, BN, and after some training the ordinary networks with biases and a trained head, with LN (and its gains) and without a norm.</summary>
+    /// <summary>Measures the invariances of five networks on one batch: LN, RMSNorm, BN, and after some training the ordinary networks with
+    /// biases and a trained head, with LN (and its gains) and without a norm.</summary>
     /// <param name="shape">Their shape; the norm is set here.</param>
     /// <param name="seeds">One replica each.</param>
     /// <param name="batch">Shared by all.</param>
@@ -40,8 +43,10 @@ public static class WeightThatDoesNotMatter
             var (_, gradient) = model.LossAndGradient(batch);
             var hw = Derivatives.HessianVectorProduct(model.LossOn(batch), model.Weights, model.Weights);
             var before = model.Layout.Where(block => block.Shape.Length == 2 && block.Name != "W");
-            var rows = Geometry.Cosine(model.Weights, gradient, model.Layout.ByRow().Where(block => block.Name.StartsWith('W') && !block.Name.StartsWith("W[")));
-            double[] Joint(Block w) => Invariances.JointCosine(model.Weights, gradient, model.Layout, [w.Name, .. model.Layout.Where(b => b.Name == "b" + w.Name[1..]).Select(b => b.Name)]);
+            var rows = Geometry.Cosine(model.Weights, gradient,
+                model.Layout.ByRow().Where(block => block.Name.StartsWith('W') && !block.Name.StartsWith("W[")));
+            double[] Joint(Block w) => Invariances.JointCosine(model.Weights,
+                gradient, model.Layout, [w.Name, .. model.Layout.Where(b => b.Name == "b" + w.Name[1..]).Select(b => b.Name)]);
             var joint = before.Select(Joint).ToArray();
             return new InvarianceRow(name,
                 [.. Geometry.Cosine(model.Weights, gradient, before).Select(cos => cos.Max(Math.Abs))],
@@ -56,7 +61,8 @@ public static class WeightThatDoesNotMatter
             Measure("LayerNorm", random => Invariant(Normalization.LayerNorm, random)),
             Measure("RMSNorm", random => Invariant(Normalization.RmsNorm, random)),
             Measure("BatchNorm", random => Invariant(Normalization.BatchNorm, random)),
-            Measure("LayerNorm, gains and biases", random => new AffineMlp(shape with { Normalization = Normalization.LayerNorm }, random), affineSteps),
+            Measure("LayerNorm, gains and biases", random => new AffineMlp(shape with { Normalization = Normalization.LayerNorm }, random),
+                affineSteps),
             Measure("no norm, biases", random => new AffineMlp(shape with { Normalization = Normalization.None }, random), affineSteps),
         ];
     }
@@ -67,12 +73,14 @@ public static class WeightThatDoesNotMatter
     /// <param name="batch">Shared by all.</param>
     /// <param name="scales">What the first weights are multiplied by.</param>
     /// <param name="together">All matrices by the same factor, or each alone while the others keep size 1.</param>
-    public static double[][][] EpsilonSweep(MlpShape shape, IReadOnlyList<int> seeds, Batch batch, IReadOnlyList<double> scales, bool together)
+    public static double[][][] EpsilonSweep(MlpShape shape, IReadOnlyList<int> seeds,
+        Batch batch, IReadOnlyList<double> scales, bool together)
     {
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(seeds);
         using var model = new ScaleInvariantMlp(shape, random);
-        double[][] Cosines(Tensor weights) => [.. Geometry.Cosine(weights, Derivatives.Gradient(model.LossOn(batch), weights), model.Layout).Select(row => row.Select(Math.Abs).ToArray())];
+        double[][] Cosines(Tensor weights) => [.. Geometry.Cosine(weights, Derivatives.Gradient(model.LossOn(batch), weights), model.Layout)
+            .Select(row => row.Select(Math.Abs).ToArray())];
         return [.. scales.Select(s =>
         {
             if (together)
@@ -97,7 +105,8 @@ public static class WeightThatDoesNotMatter
     /// <param name="steps">Steps.</param>
     /// <param name="progress">Told how far it is.</param>
     /// <returns>The loss at every step, one trace a factor.</returns>
-    public static IReadOnlyList<Trace> OneRunInManySizes(MlpShape shape, Images images, IReadOnlyList<int> seeds, IReadOnlyList<double> factors, IReadOnlyList<double> rates, int batch, int steps, IProgress<Progress>? progress = null)
+    public static IReadOnlyList<Trace> OneRunInManySizes(MlpShape shape, Images images, IReadOnlyList<int> seeds,
+        IReadOnlyList<double> factors, IReadOnlyList<double> rates, int batch, int steps, IProgress<Progress>? progress = null)
     {
         if (rates.Count != factors.Count)
             throw new ArgumentException($"{factors.Count} factors need as many rates, got {rates.Count}", nameof(rates));

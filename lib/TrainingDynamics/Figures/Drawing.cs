@@ -97,7 +97,8 @@ internal sealed record Slider(string Label, IReadOnlyList<string> Positions, Lis
 {
     /// <summary>The slider itself: a range input, which answers to the arrow keys by itself.</summary>
     public string Element() => $"""
-        <label class="figure-slider" style="display:block;padding:0 1em 6px">{WebUtility.HtmlEncode(Label)} = <output>{WebUtility.HtmlEncode(Positions[Start])}</output>
+        <label class="figure-slider" style="display:block;padding:0 1em 6px">{WebUtility.HtmlEncode(Label)} =
+        <output>{WebUtility.HtmlEncode(Positions[Start])}</output>
         <input type="range" min="0" max="{Positions.Count - 1}" step="1" value="{Start}" aria-label="{WebUtility.HtmlEncode(Label)}"
          aria-valuetext="{WebUtility.HtmlEncode(Positions[Start])}" style="display:block;width:100%"></label>
 

@@ -31,17 +31,21 @@ public sealed class Figure : IHtml
     /// <param name="y">The vertical axis, with its unit.</param>
     /// <param name="logX">Whether the horizontal axis is logarithmic.</param>
     /// <param name="logY">Whether the vertical axis is logarithmic.</param>
-    public static Figure Lines(string title, string x, string y, bool logX = false, bool logY = false) => new(title, [new Panel("", x, y, logX, logY)]);
+    public static Figure Lines(string title, string x, string y,
+        bool logX = false, bool logY = false) => new(title, [new Panel("", x, y, logX, logY)]);
 
     /// <summary>A figure of bars over categories.</summary>
     public static Figure Bars(string title, string x, string y, bool logY = false) => new(title, [new Panel("", x, y, false, logY)]);
 
     /// <summary>A table of coloured cells: <paramref name="values"/>[row][column], each cell with its own text.</summary>
     /// <exception cref="ArgumentException">The table's size does not fit the names.</exception>
-    public static Figure HeatMap(string title, IReadOnlyList<string> columns, IReadOnlyList<string> rows, double[][] values, string scale, Func<double, string>? text = null)
+    public static Figure HeatMap(string title, IReadOnlyList<string> columns,
+        IReadOnlyList<string> rows, double[][] values, string scale, Func<double, string>? text = null)
     {
         if (values.Length != rows.Count || values.Any(row => row.Length != columns.Count))
-            throw new ArgumentException($"values are {values.Length} rows of {string.Join("/", values.Select(r => r.Length).Distinct())}, the names are {rows.Count} rows and {columns.Count} columns", nameof(values));
+            throw new ArgumentException($"values are {values.Length} rows of "
+                + $"{string.Join("/", values.Select(r => r.Length).Distinct())}, the names are {rows.Count} rows and {columns.Count} "
+                + "columns", nameof(values));
         return new Figure(title, [new Panel("", "", "", false, false)]).Add(new Series(Mark.HeatMap, scale)
         {
             Categories = [.. columns],
@@ -67,7 +71,8 @@ public sealed class Figure : IHtml
     /// <param name="positions">What is written at each position, two at least.</param>
     /// <param name="at">The figure of a position, by its number; all with the same panels.</param>
     /// <param name="start">The position that is shown first.</param>
-    /// <exception cref="ArgumentException">There are less than two positions, the start is none of them, or their panels differ.</exception>
+    /// <exception cref="ArgumentException">There are less than two positions, the start is none of them, or their panels
+    /// differ.</exception>
     public static Figure Slider(string title, string label, IReadOnlyList<string> positions, Func<int, Figure> at, int start = 0)
     {
         if (positions.Count < 2)
@@ -76,7 +81,8 @@ public sealed class Figure : IHtml
             throw new ArgumentException($"start is {start}, the positions are 0 to {positions.Count - 1}", nameof(start));
         Figure[] figures = [.. positions.Select((_, i) => at(i))];
         if (figures.FirstOrDefault(f => f._panels.Count != figures[0]._panels.Count) is { } other)
-            throw new ArgumentException($"the figures of a slider have {figures[0]._panels.Count} and {other._panels.Count} panels", nameof(at));
+            throw new ArgumentException($"the figures of a slider have {figures[0]._panels.Count} and {other._panels.Count} panels",
+                nameof(at));
         List<Panel>[] panels = [.. figures.Select(f => f._panels.Count == 1
             ? f._panels.Select(p => p with { Title = f._title }).ToList()
             : f._panels)];
@@ -92,11 +98,14 @@ public sealed class Figure : IHtml
         return new Figure(title, panels[start], new Slider(label, positions, panels, start));
     }
 
-    /// <summary>A measured curve: the mean over its replicas, and a band from the least to the greatest. Diverged replicas are left out, and the name says so.</summary>
+    /// <summary>A measured curve: the mean over its replicas, and a band from the least to the greatest. Diverged replicas are left out,
+    /// and the name says so.</summary>
     public Figure Measured(Trace trace)
     {
         var kept = Enumerable.Range(0, trace.Replicas).Where(r => trace.DivergedAt(r) is null).ToArray();
-        var name = kept.Length == trace.Replicas ? trace.Name : $"{trace.Name} ({trace.Replicas - kept.Length} of {trace.Replicas} diverged at {string.Join(", ", Enumerable.Range(0, trace.Replicas).Select(trace.DivergedAt).Where(x => x is not null))}, left out)";
+        var name = kept.Length == trace.Replicas ? trace.Name : $"{trace.Name} ({trace.Replicas - kept.Length} of {trace.Replicas} "
+            + $"diverged at {string.Join(", ", Enumerable.Range(0, trace.Replicas).Select(trace.DivergedAt).Where(x => x is not null))}, "
+            + "left out)";
         var rows = trace.X.Select((_, i) => kept.Select(r => trace[r][i]).ToArray()).ToArray();
         return Measured(name, trace.X, rows);
     }
@@ -125,7 +134,8 @@ public sealed class Figure : IHtml
     public Figure PredictedLevel(string name, double value)
     {
         var categories = Last.Series.FirstOrDefault(s => s.Categories is not null)?.Categories;
-        return categories is null ? Predicted(name, _ => value) : Add(new Series(Mark.Predicted, name) { Categories = categories, Y = [.. categories.Select(_ => value)] });
+        return categories is null ? Predicted(name, _ => value)
+            : Add(new Series(Mark.Predicted, name) { Categories = categories, Y = [.. categories.Select(_ => value)] });
     }
 
     /// <summary>What the reader bet before running.</summary>
@@ -178,13 +188,15 @@ public sealed class Figure : IHtml
     {
         var csv = new StringBuilder("panel,series,x,y,low,high\n");
         string At(int i) => $"{_slider.Label} = {_slider.Positions[i]}: ";
-        var all = _slider is null ? _panels : [.. _slider.Panels.SelectMany((p, i) => p.Select(panel => panel with { Title = At(i) + panel.Title }))];
+        var all = _slider is null ? _panels
+            : [.. _slider.Panels.SelectMany((p, i) => p.Select(panel => panel with { Title = At(i) + panel.Title }))];
         foreach (var panel in all)
         {
             foreach (var s in panel.Series)
             {
                 void Row(object x, object y, double? low = null, double? high = null)
-                    => csv.Append(CultureInfo.InvariantCulture, $"{Quote(panel.Title)},{Quote(s.Name)},{Cell(x)},{Cell(y)},{Cell(low)},{Cell(high)}\n");
+                    => csv.Append(CultureInfo.InvariantCulture,
+                        $"{Quote(panel.Title)},{Quote(s.Name)},{Cell(x)},{Cell(y)},{Cell(low)},{Cell(high)}\n");
                 if (s.U is not null)
                 {
                     for (var i = 0; i < s.X.Length; i++)
@@ -208,21 +220,28 @@ public sealed class Figure : IHtml
         return csv.ToString();
 
         static string Quote(string text) => text.AsSpan().IndexOfAny(",\"\n") < 0 ? text : $"\"{text.Replace("\"", "\"\"")}\"";
-        static string Cell(object? value) => value switch { null => "", double v => v.ToString("G6", CultureInfo.InvariantCulture), _ => Quote(value.ToString()!) };
+        static string Cell(object? value) => value switch
+        {
+            null => "",
+            double v => v.ToString("G6", CultureInfo.InvariantCulture),
+            _ => Quote(value.ToString()!)
+        };
     }
 
     /// <summary>The figure as an HTML element without plotly.js: it draws itself when the page has it.</summary>
     public string ToElement()
     {
         var alt = _alt == "" ? _title : _alt;
-        string Json(List<Panel> panels) => PlotlyContext.Render(new Drawing(_title, alt, panels)).Replace("</", "<\\/", StringComparison.Ordinal);
+        string Json(List<Panel> panels) => PlotlyContext.Render(new Drawing(_title, alt, panels))
+            .Replace("</", "<\\/", StringComparison.Ordinal);
         var json = _slider is null ? Json(_panels) : $"[{string.Join(",", _slider.Panels.Select(Json))}]";
         var id = "figure-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(json)))[..12];
         return $$"""
             <figure class="training-dynamics-figure" style="margin:1em 0;background:#fff;color:#111;padding:4px">
             <div class="{{id}}" role="img" aria-label="{{WebUtility.HtmlEncode(alt)}}" style="width:100%"></div>
             {{_slider?.Element()}}<figcaption style="font-size:90%;padding:0 1em">{{WebUtility.HtmlEncode(alt)}}</figcaption>
-            <details style="font-size:85%;padding:0 1em"><summary>The numbers (CSV)</summary><pre style="max-height:16em;overflow:auto;user-select:all">{{WebUtility.HtmlEncode(ToCsv())}}</pre></details>
+            <details style="font-size:85%;padding:0 1em"><summary>The numbers (CSV)</summary>
+            <pre style="max-height:16em;overflow:auto;user-select:all">{{WebUtility.HtmlEncode(ToCsv())}}</pre></details>
             <script>(function () {
               var figures = [].concat({{json}}), start = {{_slider?.Start ?? 0}};
               var names = {{System.Text.Json.JsonSerializer.Serialize(_slider?.Positions ?? [])}};
@@ -241,7 +260,8 @@ public sealed class Figure : IHtml
                 document.querySelectorAll('.{{id}}:not([data-drawn])').forEach(function (box) {
                   if (window.Plotly) {
                     box.setAttribute('data-drawn', '');
-                    window.Plotly.newPlot(box, figures[start].data, figures[start].layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] });
+                    window.Plotly.newPlot(box, figures[start].data, figures[start].layout,
+                      { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] });
                     slide(box);
                   } else if (wait++ < 300) {
                     setTimeout(draw, 50);
@@ -265,15 +285,18 @@ public sealed class Figure : IHtml
     public override string ToString() => $"{_title}{(_alt == "" ? "" : " — " + _alt)}";
 
     // A page keeps one script of a data-once name. Hidden from AMD loaders, which would keep Plotly from becoming global.
-    private static string ScriptElement() => $"<script data-once=\"plotly\">(function () {{ var define, module, exports;\n{PlotlyContext.Script()}\n}})();</script>\n";
+    private static string ScriptElement() =>
+        $"<script data-once=\"plotly\">(function () {{ var define, module, exports;\n{PlotlyContext.Script()}\n}})();</script>\n";
 
     private Figure Add(Series series)
     {
         var count = Last.Series.Count(s => s.Mark == series.Mark);
         // What cannot be drawn is said where the reader looks for the curve.
         var finite = series.Z?.SelectMany(row => row).Select(double.IsFinite).ToArray()
-            ?? [.. series.Y.Select((y, i) => double.IsFinite(y) && new[] { series.X, series.U, series.V }.All(v => v is null or [] || double.IsFinite(v[i])))];
-        var notPositive = series.Z is null ? finite.Index().Count(f => f.Item && ((Last.LogY && series.Y[f.Index] <= 0) || (Last.LogX && series.X.Length > 0 && series.X[f.Index] <= 0))) : 0;
+            ?? [.. series.Y.Select((y, i) => double.IsFinite(y)
+                && new[] { series.X, series.U, series.V }.All(v => v is null or [] || double.IsFinite(v[i])))];
+        var notPositive = series.Z is null ? finite.Index().Count(f => f.Item
+            && ((Last.LogY && series.Y[f.Index] <= 0) || (Last.LogX && series.X.Length > 0 && series.X[f.Index] <= 0))) : 0;
         if (finite.Count(f => !f) is > 0 and var missing)
             series = series with { Name = $"{series.Name} ({missing} of {finite.Length} not finite, left out)" };
         if (notPositive > 0)
@@ -313,7 +336,8 @@ public sealed class Figure : IHtml
         };
     }
 
-    private static int[] Kept(int count, int most) => [.. Enumerable.Range(0, Math.Min(count, most)).Select(i => count <= most ? i : (int)((long)i * (count - 1) / (most - 1)))];
+    private static int[] Kept(int count, int most) => [.. Enumerable.Range(0, Math.Min(count, most))
+        .Select(i => count <= most ? i : (int)((long)i * (count - 1) / (most - 1)))];
 
     private static T[]? Pick<T>(T[]? values, int[] kept) => values is null or [] ? values : [.. kept.Select(i => values[i])];
 
@@ -321,9 +345,11 @@ public sealed class Figure : IHtml
     {
         var xs = Last.Series.SelectMany(s => s.X).Where(x => double.IsFinite(x) && (!Last.LogX || x > 0)).ToArray();
         if (xs.Length == 0)
-            throw new InvalidOperationException($"'{name}' is a function, and the panel has no points yet to take its range from: add it after them");
+            throw new InvalidOperationException(
+                $"'{name}' is a function, and the panel has no points yet to take its range from: add it after them");
         double from = xs.Min(), to = xs.Max();
-        var x = Enumerable.Range(0, 200).Select(i => Last.LogX ? from * Math.Pow(to / from, i / 199.0) : from + ((to - from) * i / 199)).ToArray();
+        var x = Enumerable.Range(0, 200).Select(i => Last.LogX ? from * Math.Pow(to / from, i / 199.0) : from + ((to - from) * i / 199))
+            .ToArray();
         return new Series(mark, name) { X = x, Y = [.. x.Select(f)] };
     }
 

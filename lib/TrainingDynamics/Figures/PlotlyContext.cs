@@ -16,8 +16,10 @@ internal sealed class PlotlyContext() : AssemblyLoadContext(Natives.DrawingConte
     {
         var own = typeof(PlotlyContext).Assembly.Location;
         var renderer = new PlotlyContext().LoadFromAssemblyPath(own).GetType(typeof(PlotlyRenderer).FullName!, throwOnError: true)!;
-        return (renderer.GetMethod(nameof(PlotlyRenderer.Figure), BindingFlags.Static | BindingFlags.Public)!.CreateDelegate<Func<string, string>>(),
-                renderer.GetMethod(nameof(PlotlyRenderer.Script), BindingFlags.Static | BindingFlags.Public)!.CreateDelegate<Func<string>>());
+        return (renderer.GetMethod(nameof(PlotlyRenderer.Figure), BindingFlags.Static | BindingFlags.Public)!.CreateDelegate<Func<string,
+            string>>(),
+                renderer.GetMethod(nameof(PlotlyRenderer.Script),
+                    BindingFlags.Static | BindingFlags.Public)!.CreateDelegate<Func<string>>());
     });
 
     /// <summary>The figure as Plotly's JSON: data and layout.</summary>

@@ -4,11 +4,13 @@ using Plotly.NET;
 
 namespace TrainingDynamics.Figures;
 
-/// <summary>From <see cref="Drawing"/> to Plotly.NET's chart objects. Runs inside <see cref="PlotlyContext"/>; the only code that names a Plotly type.</summary>
+/// <summary>From <see cref="Drawing"/> to Plotly.NET's chart objects. Runs inside <see cref="PlotlyContext"/>; the only code that names a
+/// Plotly type.</summary>
 internal static class PlotlyRenderer
 {
     /// <summary>How drawings cross over; NaN and infinity travel as names.</summary>
-    public static readonly JsonSerializerOptions Json = new() { NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals };
+    public static readonly JsonSerializerOptions Json =
+        new() { NumberHandling = System.Text.Json.Serialization.JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
     // Okabe and Ito's colours, told apart by every kind of colour vision; each with a marker of its own.
     private static readonly string[] Colors = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444"];
@@ -31,7 +33,9 @@ internal static class PlotlyRenderer
         var titles = 18 * LinesOver(p => p.Title);
         var over = (22 * (title.Count - 1)) + titles;
         // Names under bars that do not fit side by side are slanted: room for them, and the legend below it.
-        var slanted = drawing.Panels.SelectMany(p => p.Series).Where(s => s.Mark == Mark.Bars && s.Categories!.Sum(c => c.Length + 2) * columns > 80).SelectMany(s => s.Categories!).Select(c => Math.Min(c.Length, 24) * 6).DefaultIfEmpty(0).Max();
+        var slanted = drawing.Panels.SelectMany(p => p.Series)
+            .Where(s => s.Mark == Mark.Bars && s.Categories!.Sum(c => c.Length + 2) * columns > 80)
+            .SelectMany(s => s.Categories!).Select(c => Math.Min(c.Length, 24) * 6).DefaultIfEmpty(0).Max();
         // Powers of ten are taller than other numbers.
         var under = slanted + (18 * LinesOver(p => p.XTitle)) + (drawing.Panels.Any(p => p.LogX) ? 12 : 0);
         // Between two rows: an axis' numbers and title, the panels' own titles, and what of these takes more than a line.
@@ -39,7 +43,8 @@ internal static class PlotlyRenderer
         var height = 80 + (rows * 370) + ((rows - 1) * more) + over + under;
         var rowGap = (119 + more) / ((rows * 370.0) + ((rows - 1) * more) - 40);
         // The first line's foot is 32 pixels under the top edge; left to itself, plotly.js puts it in the middle of the margin.
-        layout.SetProperty("title", Map(("text", string.Join("<br>", title)), ("x", 0.02), ("xanchor", "left"), ("yref", "container"), ("y", 1 - (32.0 / height)), ("yanchor", "bottom"), ("font", Map(("size", 17)))));
+        layout.SetProperty("title", Map(("text", string.Join("<br>", title)), ("x", 0.02),
+            ("xanchor", "left"), ("yref", "container"), ("y", 1 - (32.0 / height)), ("yanchor", "bottom"), ("font", Map(("size", 17)))));
         layout.SetProperty("height", height);
         layout.SetProperty("margin", Map(("l", 70), ("r", 20), ("t", 62 + over), ("b", 60)));
         layout.SetProperty("legend", Map(("orientation", "h"), ("y", (-0.2 / rows) - (under / (310.0 * rows))), ("yanchor", "top")));
@@ -54,7 +59,8 @@ internal static class PlotlyRenderer
             var suffix = i == 0 ? "" : $"{i + 1}";
             double width = (1 - (Gap * (columns - 1))) / columns, tall = (1 - (rowGap * (rows - 1))) / rows;
             double left = i % columns * (width + Gap), top = 1 - (i / columns * (tall + rowGap));
-            var x = Axis(Broken(panel.XTitle, letters), panel.LogX, panel.Series.Any(s => s.Categories is not null), "y" + suffix, left, left + width);
+            var x = Axis(Broken(panel.XTitle, letters), panel.LogX,
+                panel.Series.Any(s => s.Categories is not null), "y" + suffix, left, left + width);
             var y = Axis(Broken(panel.YTitle, 42), panel.LogY, panel.Series.Any(s => s.Rows is not null), "x" + suffix, top - tall, top);
             if (panel.EqualAxes)
                 (y["scaleanchor"], y["constrain"], x["constrain"]) = ("x" + suffix, "domain", "domain");
@@ -68,7 +74,8 @@ internal static class PlotlyRenderer
             layout.SetProperty("xaxis" + suffix, x);
             layout.SetProperty("yaxis" + suffix, y);
             if (panel.Title != "")
-                annotations.Add(Map(("text", Broken(panel.Title, letters)), ("showarrow", false), ("xref", "paper"), ("yref", "paper"), ("x", left + (width / 2)), ("y", top), ("xanchor", "center"), ("yanchor", "bottom"), ("font", Map(("size", 14)))));
+                annotations.Add(Map(("text", Broken(panel.Title, letters)), ("showarrow", false), ("xref", "paper"), ("yref", "paper"),
+                    ("x", left + (width / 2)), ("y", top), ("xanchor", "center"), ("yanchor", "bottom"), ("font", Map(("size", 14)))));
             foreach (var series in panel.Series)
             {
                 foreach (var trace in Traces(series))
@@ -116,26 +123,37 @@ internal static class PlotlyRenderer
         switch (s.Mark)
         {
             case Mark.HeatMap:
-                yield return Make("heatmap", s, ("x", s.Categories), ("y", s.Rows), ("z", s.Z!.Select(Numbers)), ("text", s.Text), ("texttemplate", "%{text}"),
-                    ("colorscale", "Cividis"), ("xgap", 2), ("ygap", 2), ("colorbar", Map(("title", Map(("text", s.Name), ("side", "right"))))), ("showlegend", false));
+                yield return Make("heatmap", s, ("x", s.Categories),
+                    ("y", s.Rows), ("z", s.Z!.Select(Numbers)), ("text", s.Text), ("texttemplate", "%{text}"),
+                    ("colorscale", "Cividis"), ("xgap", 2), ("ygap", 2),
+                        ("colorbar", Map(("title", Map(("text", s.Name), ("side", "right"))))), ("showlegend", false));
                 break;
             case Mark.Contour:
-                yield return Make("contour", s, ("x", Numbers(s.X)), ("y", Numbers(s.Y)), ("z", s.Z!.Select(Numbers)), ("colorscale", "Cividis"), ("opacity", 0.75),
-                    ("line", Map(("width", 0.5))), ("colorbar", Map(("title", Map(("text", s.Name), ("side", "right"))))), ("showlegend", false));
+                yield return Make("contour", s, ("x", Numbers(s.X)),
+                    ("y", Numbers(s.Y)), ("z", s.Z!.Select(Numbers)), ("colorscale", "Cividis"), ("opacity", 0.75),
+                    ("line", Map(("width", 0.5))), ("colorbar", Map(("title", Map(("text", s.Name), ("side", "right"))))),
+                        ("showlegend", false));
                 break;
             case Mark.Arrows:
                 var (xs, ys) = ArrowLines(s);
-                yield return Make("scatter", s, ("x", xs), ("y", ys), ("mode", "lines"), ("hoverinfo", "skip"), ("line", Map(("color", "#111111"), ("width", 1.4))));
+                yield return Make("scatter", s, ("x", xs), ("y", ys),
+                    ("mode", "lines"), ("hoverinfo", "skip"), ("line", Map(("color", "#111111"), ("width", 1.4))));
                 break;
             case Mark.Bars:
-                yield return Make("bar", s, ("x", s.Categories), ("y", Numbers(s.Y)), ("marker", Map(("color", color), ("pattern", Map(("shape", new[] { "", "/", "x", ".", "-" }[s.Color % 5]))))),
-                    ("error_y", s.Low is null ? null : Map(("type", "data"), ("symmetric", false), ("array", s.High!.Zip(s.Y, (h, y) => h - y).ToArray()), ("arrayminus", s.Y.Zip(s.Low, (y, l) => y - l).ToArray()))));
+                yield return Make("bar", s, ("x", s.Categories), ("y", Numbers(s.Y)),
+                    ("marker", Map(("color", color), ("pattern", Map(("shape", new[] { "", "/", "x", ".", "-" }[s.Color % 5]))))),
+                    ("error_y", s.Low is null ? null : Map(("type", "data"), ("symmetric", false),
+                        ("array", s.High!.Zip(s.Y, (h, y) => h - y).ToArray()),
+                        ("arrayminus", s.Y.Zip(s.Low, (y, l) => y - l).ToArray()))));
                 break;
             default:
                 if (s.Low is not null)
                 {
-                    yield return Make("scatter", s, ("x", Numbers(s.X)), ("y", Numbers(s.Low)), ("mode", "lines"), ("line", Map(("width", 0), ("color", color))), ("legendgroup", s.Name), ("showlegend", false), ("hoverinfo", "skip"));
-                    yield return Make("scatter", s, ("x", Numbers(s.X)), ("y", Numbers(s.High!)), ("mode", "lines"), ("line", Map(("width", 0), ("color", color))), ("fill", "tonexty"),
+                    yield return Make("scatter", s, ("x", Numbers(s.X)), ("y", Numbers(s.Low)), ("mode", "lines"),
+                        ("line", Map(("width", 0), ("color", color))),
+                        ("legendgroup", s.Name), ("showlegend", false), ("hoverinfo", "skip"));
+                    yield return Make("scatter", s, ("x", Numbers(s.X)),
+                        ("y", Numbers(s.High!)), ("mode", "lines"), ("line", Map(("width", 0), ("color", color))), ("fill", "tonexty"),
                         ("fillcolor", color + "38"), ("legendgroup", s.Name), ("showlegend", false), ("hoverinfo", "skip"));
                 }
                 var (mode, dash, width, size) = s.Mark switch
@@ -146,9 +164,12 @@ internal static class PlotlyRenderer
                     Mark.Points => ("markers", "solid", 0.0, 9),
                     _ => ("lines+markers", "solid", 2.5, 8),
                 };
-                yield return Make("scatter", s, ("x", s.Categories ?? (object)Numbers(s.X)), ("y", Numbers(s.Y)), ("mode", mode), ("legendgroup", s.Name),
-                    ("line", Map(("dash", dash), ("width", width), ("color", s.Mark switch { Mark.Predicted => "#111111", Mark.Bet => "#777777", _ => color }))),
-                    ("marker", Map(("symbol", Markers[s.Color % Markers.Length] + (s.Color >= Markers.Length ? "-open" : "")), ("size", size), ("color", color), ("maxdisplayed", s.Mark == Mark.Measured ? 12 : 0))));
+                yield return Make("scatter", s, ("x", s.Categories ?? (object)Numbers(s.X)),
+                    ("y", Numbers(s.Y)), ("mode", mode), ("legendgroup", s.Name),
+                    ("line", Map(("dash", dash), ("width", width),
+                        ("color", s.Mark switch { Mark.Predicted => "#111111", Mark.Bet => "#777777", _ => color }))),
+                    ("marker", Map(("symbol", Markers[s.Color % Markers.Length] + (s.Color >= Markers.Length ? "-open" : "")),
+                        ("size", size), ("color", color), ("maxdisplayed", s.Mark == Mark.Measured ? 12 : 0))));
                 break;
         }
     }
@@ -182,8 +203,10 @@ internal static class PlotlyRenderer
 
     private static Dictionary<string, object> Axis(string title, bool log, bool categories, string anchor, double from, double to)
     {
-        var axis = Map(("title", Map(("text", title), ("standoff", 8))), ("anchor", anchor), ("domain", new[] { from, to }), ("type", categories ? "category" : log ? "log" : "linear"),
-            ("gridcolor", "#e6e6e6"), ("linecolor", "#444444"), ("showline", true), ("zeroline", false), ("ticks", "outside"), ("automargin", true));
+        var axis = Map(("title", Map(("text", title), ("standoff", 8))),
+            ("anchor", anchor), ("domain", new[] { from, to }), ("type", categories ? "category" : log ? "log" : "linear"),
+            ("gridcolor", "#e6e6e6"), ("linecolor", "#444444"),
+                ("showline", true), ("zeroline", false), ("ticks", "outside"), ("automargin", true));
         if (log)
             axis["exponentformat"] = "power";
         return axis;
@@ -191,5 +214,6 @@ internal static class PlotlyRenderer
 
     private static double?[] Numbers(double[] values) => [.. values.Select(v => double.IsFinite(v) ? v : (double?)null)];
 
-    private static Dictionary<string, object> Map(params (string Key, object Value)[] pairs) => pairs.ToDictionary(p => p.Key, p => p.Value);
+    private static Dictionary<string, object> Map(params (string Key, object Value)[] pairs) => pairs.ToDictionary(p => p.Key,
+        p => p.Value);
 }

@@ -4,14 +4,16 @@ namespace TrainingDynamics.Measurement;
 public static class ClickPrediction
 {
     /// <summary>−mean [y·ln p + (1 − y)·ln(1 − p)], in nats.</summary>
-    /// <exception cref="ArgumentException">The lists are empty or differ in length, a prediction is outside (0, 1), or a click is neither 0 nor 1.</exception>
+    /// <exception cref="ArgumentException">The lists are empty or differ in length, a prediction is outside (0, 1), or a click is neither 0
+    /// nor 1.</exception>
     public static double LogLoss(IReadOnlyList<double> predicted, IReadOnlyList<double> clicks)
     {
         Require(predicted, clicks);
         return predicted.Zip(clicks, (p, y) => -((y * Math.Log(p)) + ((1 - y) * Math.Log(1 - p)))).Average();
     }
 
-    /// <summary>AUC: the probability that a click was predicted higher than a non-click, ties counting half (Mann and Whitney's U over the pairs).</summary>
+    /// <summary>AUC: the probability that a click was predicted higher than a non-click, ties counting half (Mann and Whitney's U over the
+    /// pairs).</summary>
     /// <exception cref="ArgumentException">As for <see cref="LogLoss"/>, or all clicks are alike.</exception>
     public static double Auc(IReadOnlyList<double> predicted, IReadOnlyList<double> clicks)
     {
@@ -34,7 +36,8 @@ public static class ClickPrediction
     }
 
     /// <summary>
-    /// Expected calibration error: predictions sorted into <paramref name="bins"/> groups of equal size, the mean of |mean prediction − click
+    /// Expected calibration error: predictions sorted into <paramref name="bins"/> groups of equal size, the mean of |mean prediction −
+    /// click
     /// rate| over them. Impressions with one prediction share their clicks, so that their order does not matter.
     /// </summary>
     public static double CalibrationError(IReadOnlyList<double> predicted, IReadOnlyList<double> clicks, int bins = 10)
@@ -51,7 +54,8 @@ public static class ClickPrediction
     private static void Require(IReadOnlyList<double> predicted, IReadOnlyList<double> clicks)
     {
         if (predicted.Count == 0 || predicted.Count != clicks.Count)
-            throw new ArgumentException($"there are {predicted.Count} predictions and {clicks.Count} clicks; wanted is one of each for every impression, and at least one", nameof(clicks));
+            throw new ArgumentException($"there are {predicted.Count} predictions and {clicks.Count} clicks; wanted is one of each for "
+                + "every impression, and at least one", nameof(clicks));
         if (predicted.Where(p => !(p is > 0 and < 1)).Cast<double?>().FirstOrDefault() is { } bad)
             throw new ArgumentException($"a predicted click rate is {bad}, allowed is a number in (0, 1)", nameof(predicted));
         if (clicks.Any(y => y is not (0 or 1)))

@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 
 namespace TrainingDynamics.Measurement;
 
-/// <summary>How a recommender divides attention among its items. Exposure is the share of all impressions that an item gets, (replica, item).</summary>
+/// <summary>How a recommender divides attention among its items. Exposure is the share of all impressions that an item gets, (replica,
+/// item).</summary>
 public static class Exposure
 {
     /// <summary>e(a) = Σ_x ρ(x)·π(a|x), (replica, item), with sum 1.</summary>
@@ -13,7 +14,8 @@ public static class Exposure
     public static Tensor Of(Tensor policy, Tensor share)
     {
         using var scope = NewDisposeScope();
-        return (share.unsqueeze(-1) * Distributions.Required(policy, nameof(policy)).to(ScalarType.Float64)).sum(1).MoveToOuterDisposeScope();
+        return (share.unsqueeze(-1) * Distributions.Required(policy, nameof(policy)).to(ScalarType.Float64)).sum(1)
+            .MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -30,7 +32,8 @@ public static class Exposure
         return ((rank * e).sum(1) / (n * e.sum(1))).ToDoubles();
     }
 
-    /// <summary>Effective items, 1/Σ(e/Σe)²: so many items with equal attention would be as concentrated (the inverse Simpson or Herfindahl index).</summary>
+    /// <summary>Effective items, 1/Σ(e/Σe)²: so many items with equal attention would be as concentrated (the inverse Simpson or Herfindahl
+    /// index).</summary>
     public static double[] EffectiveItems(Tensor exposure)
     {
         using var scope = NewDisposeScope();
@@ -47,19 +50,23 @@ public static class Exposure
         return where(e.isnan(), e, (e > 0).to(ScalarType.Float64)).mean([1]).ToDoubles();
     }
 
-    /// <summary>How alike the lists of two contexts are: |A ∩ B|/|A ∪ B| of their <paramref name="slots"/> likeliest items, the mean over all pairs of contexts.</summary>
+    /// <summary>How alike the lists of two contexts are: |A ∩ B|/|A ∪ B| of their <paramref name="slots"/> likeliest items, the mean over
+    /// all pairs of contexts.</summary>
     /// <param name="policy">(replica, context, item), at least two contexts.</param>
     /// <param name="slots">The length of a list.</param>
     public static double[] Jaccard(Tensor policy, int slots)
     {
         var contexts = policy.shape[1];
         if (contexts < 2 || slots < 1 || slots > policy.shape[2])
-            throw new ArgumentException($"lists of {slots} of {policy.shape[2]} items in {contexts} contexts have no pairs to compare", nameof(slots));
+            throw new ArgumentException($"lists of {slots} of {policy.shape[2]} items in {contexts} contexts have no pairs to compare",
+                nameof(slots));
         using var scope = NewDisposeScope();
         var wide = policy.to(ScalarType.Float64);
         var items = wide.topk(slots, dim: -1).indexes;
-        var listed = zeros_like(wide).scatter(2, items, ones_like(items, wide.dtype));                                   // 1 where an item is in the list
-        var both = listed.bmm(listed.transpose(1, 2));                                                                  // (replica, context, context)
+        // 1 where an item is in the list
+        var listed = zeros_like(wide).scatter(2, items, ones_like(items, wide.dtype));
+        // (replica, context, context)
+        var both = listed.bmm(listed.transpose(1, 2));
         var alike = both / ((2 * slots) - both);
         return where(Replicas.AreFinite(policy), (alike.sum([1, 2]) - contexts) / (contexts * (contexts - 1)), double.NaN).ToDoubles();
     }
@@ -69,7 +76,9 @@ public static class Exposure
         var e = exposure.to(ScalarType.Float64);
         var finite = Replicas.AreFinite(e);
         if ((finite & ((e < 0).any(1) | (e.sum(1) <= 0))).any().item<bool>())
-            throw new ArgumentException($"an exposure is negative, or a replica has none; values go from {e.min().ToDouble()} to {e.max().ToDouble()}", nameof(exposure));
+            throw new ArgumentException(
+                $"an exposure is negative, or a replica has none; values go from {e.min().ToDouble()} to {e.max().ToDouble()}",
+                nameof(exposure));
         return where(finite.unsqueeze(1), e, double.NaN);
     }
 }

@@ -30,7 +30,8 @@ public static class Fit
     public static double[] LogLogSlopes(Trace trace, double from = 0)
     {
         var at = Enumerable.Range(0, trace.X.Count).Where(i => trace.X[i] >= from).ToArray();
-        return [.. Enumerable.Range(0, trace.Replicas).Select(r => LogLogSlope([.. at.Select(i => trace.X[i])], [.. at.Select(i => trace[r][i])]))];
+        return [.. Enumerable.Range(0, trace.Replicas)
+            .Select(r => LogLogSlope([.. at.Select(i => trace.X[i])], [.. at.Select(i => trace[r][i])]))];
     }
 
     /// <summary>The mean over seeds with its 95 % confidence interval.</summary>

@@ -20,7 +20,8 @@ public static class Geometry
     /// <summary>Mean square of a block's entries, square-rooted: ‖w‖/√size.</summary>
     public static double[][] Rms(Tensor weights, Layout layout) => PerBlock(layout, b => Wide(weights, b).square().mean([1]).sqrt());
 
-    /// <summary>cos(a, b) = ⟨a, b⟩/(‖a‖‖b‖): of weight and gradient 0 where the block is scale-invariant (Euler), of two updates their alignment.</summary>
+    /// <summary>cos(a, b) = ⟨a, b⟩/(‖a‖‖b‖): of weight and gradient 0 where the block is scale-invariant (Euler), of two updates their
+    /// alignment.</summary>
     public static double[][] Cosine(Tensor a, Tensor b, Layout layout) => PerBlock(layout, block =>
     {
         var (x, y) = (Wide(a, block), Wide(b, block));
@@ -55,7 +56,8 @@ public static class Geometry
     public static double[][] EffectiveLearningRateOfSgd(IReadOnlyList<double> rate, Tensor weights, Layout layout)
         => [.. SquaredNorm(weights, layout).Select((row, r) => row.Select(n => rate[r] / n).ToArray())];
 
-    /// <summary>The effective learning rate of Adam and other normalized updates, η/‖w‖: their update does not grow as the weight shrinks.</summary>
+    /// <summary>The effective learning rate of Adam and other normalized updates, η/‖w‖: their update does not grow as the weight
+    /// shrinks.</summary>
     /// <param name="rate">η, one for each replica.</param>
     /// <param name="weights">(replica, parameter).</param>
     /// <param name="layout">The blocks.</param>

@@ -17,14 +17,16 @@ public static class Invariances
     public static double[] JointCosine(Tensor weights, Tensor gradient, Layout layout, params IReadOnlyList<string> blocks)
     {
         double[] Sum(Tensor a, Tensor b) => PerReplica(layout, blocks, a, b);
-        return [.. Sum(weights, gradient).Zip(Sum(weights, weights), Sum(gradient, gradient)).Select(s => s.First / Math.Sqrt(s.Second * s.Third))];
+        return [.. Sum(weights, gradient).Zip(Sum(weights, weights), Sum(gradient, gradient))
+            .Select(s => s.First / Math.Sqrt(s.Second * s.Third))];
     }
 
     /// <summary>
     /// Rescaling between two groups: f unchanged when one is multiplied by c and the other divided by c. Then
     /// Σ_a ⟨w_a, g_a⟩ = Σ_b ⟨w_b, g_b⟩; given as the difference over the product of the joined norms.
     /// </summary>
-    public static double[] RescaleDifference(Tensor weights, Tensor gradient, Layout layout, IReadOnlyList<string> first, IReadOnlyList<string> second)
+    public static double[] RescaleDifference(Tensor weights, Tensor gradient,
+        Layout layout, IReadOnlyList<string> first, IReadOnlyList<string> second)
     {
         double[] Sum(IReadOnlyList<string> blocks, Tensor a, Tensor b) => PerReplica(layout, blocks, a, b);
         var both = first.Concat(second).ToArray();
@@ -33,5 +35,6 @@ public static class Invariances
     }
 
     private static double[] PerReplica(Layout layout, IReadOnlyList<string> blocks, Tensor a, Tensor b)
-        => [.. Geometry.PerBlock(layout, block => (Layout.Slice(a, block) * Layout.Slice(b, block)).sum(1).to(ScalarType.Float64)).Select(row => blocks.Sum(name => row[layout.IndexOf(name)]))];
+        => [.. Geometry.PerBlock(layout, block => (Layout.Slice(a, block) * Layout.Slice(b, block)).sum(1).to(ScalarType.Float64))
+            .Select(row => blocks.Sum(name => row[layout.IndexOf(name)]))];
 }

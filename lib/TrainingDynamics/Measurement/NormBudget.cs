@@ -30,9 +30,11 @@ public sealed class NormBudget(Layout layout, IReadOnlyList<double> shrink)
     public double[][] Change => Combine((end, start) => end - start, _end ?? Tangential, _start ?? Tangential);
 
     /// <summary>(Tangential + Radial + Decay)/Change: 1 up to rounding.</summary>
-    public double[][] Closure => Combine((sum, change) => sum / change, Combine((a, b) => a + b, Combine((a, b) => a + b, Tangential, Radial), Decay), Change);
+    public double[][] Closure => Combine((sum, change) => sum / change,
+        Combine((a, b) => a + b, Combine((a, b) => a + b, Tangential, Radial), Decay), Change);
 
-    /// <summary>The measured momentum amplification κ = 1 + Radial/Tangential: by how much the update's memory multiplies the norm's growth.</summary>
+    /// <summary>The measured momentum amplification κ = 1 + Radial/Tangential: by how much the update's memory multiplies the norm's
+    /// growth.</summary>
     public double[][] Amplification => Combine((radial, tangential) => 1 + (radial / tangential), Radial, Tangential);
 
     /// <summary>Adds a step.</summary>
@@ -48,7 +50,8 @@ public sealed class NormBudget(Layout layout, IReadOnlyList<double> shrink)
         var squares = Geometry.SquaredNorm(w, layout);
         _start ??= squares;
         _end = Geometry.SquaredNorm(next, layout);
-        var (lengths, products) = (Geometry.SquaredNorm(d, layout), Geometry.PerBlock(layout, b => (Layout.Slice(w, b) * Layout.Slice(d, b)).sum(1)));
+        var (lengths, products) = (Geometry.SquaredNorm(d, layout),
+            Geometry.PerBlock(layout, b => (Layout.Slice(w, b) * Layout.Slice(d, b)).sum(1)));
         for (var r = 0; r < shrink.Count; r++)
         {
             var keep = 1 - shrink[r];
@@ -63,5 +66,6 @@ public sealed class NormBudget(Layout layout, IReadOnlyList<double> shrink)
 
     private static double[][] Zeros(Layout layout, IReadOnlyList<double> shrink) => [.. shrink.Select(_ => new double[layout.Count])];
 
-    private static double[][] Combine(Func<double, double, double> f, double[][] a, double[][] b) => [.. a.Zip(b, (x, y) => x.Zip(y, f).ToArray())];
+    private static double[][] Combine(Func<double, double, double> f,
+        double[][] a, double[][] b) => [.. a.Zip(b, (x, y) => x.Zip(y, f).ToArray())];
 }

@@ -14,7 +14,8 @@ public readonly record struct Rank(int Before, int Tied)
 }
 
 /// <summary>
-/// Ranking metrics over full rankings: every item that is not excluded competes. Sampling a hundred competitors instead ranks recommenders in another
+/// Ranking metrics over full rankings: every item that is not excluded competes. Sampling a hundred competitors instead ranks recommenders
+/// in another
 /// order (Krichene and Rendle 2020, doi:10.1145/3394486.3403226), so it is not offered.
 /// </summary>
 public static class Ranking
@@ -28,7 +29,9 @@ public static class Ranking
     {
         using var scope = NewDisposeScope();
         if (heldOut.Count != scores.shape[0] || heldOut.Any(item => item < 0 || item >= scores.shape[1]))
-            throw new ArgumentException($"held-out items are {heldOut.Count} numbers, wanted is one for each of {scores.shape[0]} users, from 0 to {scores.shape[1] - 1}; got {heldOut.DefaultIfEmpty(-1).Min()} to {heldOut.DefaultIfEmpty(-1).Max()}", nameof(heldOut));
+            throw new ArgumentException($"held-out items are {heldOut.Count} numbers, wanted is one for each of {scores.shape[0]} users, "
+                + $"from 0 to {scores.shape[1] - 1}; got {heldOut.DefaultIfEmpty(-1).Min()} to {heldOut.DefaultIfEmpty(-1).Max()}",
+                nameof(heldOut));
         if (!scores.isfinite().all().item<bool>())
             throw new ArgumentException("a score is not finite", nameof(scores));
         var all = scores.to(ScalarType.Float64);
@@ -46,7 +49,8 @@ public static class Ranking
     public static double HitRate(IReadOnlyList<Rank> ranks, int slots)
         => Required(ranks, slots).Average(rank => Math.Clamp((slots - rank.Before) / (double)rank.Tied, 0, 1));
 
-    /// <summary>NDCG@K with one relevant item: the mean of 1/log₂(1 + rank) where the rank is at most K, else 0; the expectation over the order of ties.</summary>
+    /// <summary>NDCG@K with one relevant item: the mean of 1/log₂(1 + rank) where the rank is at most K, else 0; the expectation over the
+    /// order of ties.</summary>
     public static double Ndcg(IReadOnlyList<Rank> ranks, int slots) => Required(ranks, slots).Average(rank =>
     {
         var sum = 0.0;

@@ -38,7 +38,8 @@ public static class Regression
         var start = Enumerable.Range(-6, 13).Select(k => scale + k).MinBy(l => Error([l]));
         var best = MathNet.Numerics.Optimization.NelderMeadSimplex.Minimum(
             MathNet.Numerics.Optimization.ObjectiveFunction.Value(v => Error([v[0]])),
-            MathNet.Numerics.LinearAlgebra.Vector<double>.Build.Dense([start]), convergenceTolerance: 1e-10, maximumIterations: 1000).MinimizingPoint[0];
+            MathNet.Numerics.LinearAlgebra.Vector<double>.Build.Dense([start]),
+                convergenceTolerance: 1e-10, maximumIterations: 1000).MinimizingPoint[0];
         var rate = Math.Exp(best);
         var (offset, height) = Line(rate);
         return Curve(v => offset + (height * (1 - Math.Exp(-rate * v))), [offset, height, rate], x, y);
@@ -52,15 +53,18 @@ public static class Regression
     /// <param name="group">The group (method) of each point.</param>
     /// <param name="fit">How a curve is fitted; quadratic by default.</param>
     /// <exception cref="ArgumentException">Less than two groups.</exception>
-    public static IReadOnlyList<(string Group, double Rmse)> LeaveOneGroupOut(IReadOnlyList<double> x, IReadOnlyList<double> y, IReadOnlyList<string> group, Func<double[], double[], FittedCurve>? fit = null)
+    public static IReadOnlyList<(string Group, double Rmse)> LeaveOneGroupOut(IReadOnlyList<double> x,
+        IReadOnlyList<double> y, IReadOnlyList<string> group, Func<double[], double[], FittedCurve>? fit = null)
     {
         Require(x, y, 2);
         var groups = group.Distinct().ToArray();
         if (groups.Length < 2 || group.Count != x.Count)
-            throw new ArgumentException($"leaving a group out needs one group a point and at least two groups; got {group.Count} for {x.Count} points, in {groups.Length} groups", nameof(group));
+            throw new ArgumentException($"leaving a group out needs one group a point and at least two groups; got {group.Count} for "
+                + $"{x.Count} points, in {groups.Length} groups", nameof(group));
         return [.. groups.Select(g =>
         {
-            var (inside, outside) = (Enumerable.Range(0, x.Count).Where(i => group[i] != g).ToArray(), Enumerable.Range(0, x.Count).Where(i => group[i] == g).ToArray());
+            var (inside, outside) = (Enumerable.Range(0, x.Count).Where(i => group[i] != g).ToArray(),
+                Enumerable.Range(0, x.Count).Where(i => group[i] == g).ToArray());
             var curve = (fit ?? ((a, b) => Polynomial(a, b)))([.. inside.Select(i => x[i])], [.. inside.Select(i => y[i])]);
             return (g, Math.Sqrt(outside.Average(i => Math.Pow(y[i] - curve.Predict(x[i]), 2))));
         })];
@@ -72,7 +76,8 @@ public static class Regression
     private static void Require(IReadOnlyList<double> x, IReadOnlyList<double> y, int least)
     {
         if (x.Count != y.Count || x.Count < least)
-            throw new ArgumentException($"this fit needs at least {least} points, each with x and y; got {x.Count} and {y.Count}", nameof(y));
+            throw new ArgumentException($"this fit needs at least {least} points, each with x and y; got {x.Count} and {y.Count}",
+                nameof(y));
         if (x.Concat(y).Where(v => !double.IsFinite(v)).Cast<double?>().FirstOrDefault() is { } bad)
             throw new ArgumentException($"a fit needs finite values, got {bad}", nameof(y));
     }

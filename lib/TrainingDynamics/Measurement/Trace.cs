@@ -39,7 +39,8 @@ public sealed class Trace(string name, int replicas)
         }
     }
 
-    /// <summary>The replicas from <paramref name="first"/>, <paramref name="count"/> of them, as a trace of their own: one setting of a sweep.</summary>
+    /// <summary>The replicas from <paramref name="first"/>, <paramref name="count"/> of them, as a trace of their own: one setting of a
+    /// sweep.</summary>
     public Trace Part(string name, int first, int count)
     {
         var part = new Trace(name, count);
@@ -50,7 +51,8 @@ public sealed class Trace(string name, int replicas)
 
     /// <summary>The last value of each replica.</summary>
     /// <exception cref="InvalidOperationException">Nothing was measured yet.</exception>
-    public double[] Last() => _x.Count > 0 ? [.. _values.Select(v => v[^1])] : throw new InvalidOperationException($"the trace '{Name}' has no point yet");
+    public double[] Last() => _x.Count > 0 ? [.. _values.Select(v => v[^1])]
+        : throw new InvalidOperationException($"the trace '{Name}' has no point yet");
 
     /// <summary>The value of each replica at one place.</summary>
     /// <exception cref="ArgumentException">Nothing was measured at <paramref name="x"/>.</exception>
@@ -75,7 +77,9 @@ public sealed class Trace(string name, int replicas)
     public static double[] GreatestDifference(Trace a, Trace b)
     {
         if (a.Replicas != b.Replicas || a.X.Count != b.X.Count)
-            throw new ArgumentException($"'{a.Name}' has {a.Replicas} replicas and {a.X.Count} points, '{b.Name}' has {b.Replicas} and {b.X.Count}", nameof(b));
-        return [.. Enumerable.Range(0, a.Replicas).Select(r => a[r].Zip(b[r], (x, y) => double.IsFinite(x) && double.IsFinite(y) ? Math.Abs(x - y) : double.PositiveInfinity).Max())];
+            throw new ArgumentException(
+                $"'{a.Name}' has {a.Replicas} replicas and {a.X.Count} points, '{b.Name}' has {b.Replicas} and {b.X.Count}", nameof(b));
+        return [.. Enumerable.Range(0, a.Replicas).Select(r => a[r]
+            .Zip(b[r], (x, y) => double.IsFinite(x) && double.IsFinite(y) ? Math.Abs(x - y) : double.PositiveInfinity).Max())];
     }
 }

@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 
 namespace TrainingDynamics.Measurement;
 
-/// <summary>The geometry of an update Δ = w − w₀ from a base to a fine-tuned model, over flat buffers (replica, parameter): [replica] each.</summary>
+/// <summary>The geometry of an update Δ = w − w₀ from a base to a fine-tuned model, over flat buffers (replica, parameter): [replica]
+/// each.</summary>
 public static class WeightChange
 {
     /// <summary>Σ|Δ|.</summary>
@@ -15,25 +16,29 @@ public static class WeightChange
     public static double[] L2(Tensor before, Tensor after) => Of(before, after, (a, b) => (b - a).square().sum(1).sqrt());
 
     /// <summary>√Σ_i F_i·Δ_i², F the diagonal of the Fisher information (<see cref="FisherDiagonal"/>).</summary>
-    public static double[] FisherL2(Tensor before, Tensor after, Tensor fisher) => Of(before, after, (a, b) => (fisher.to(ScalarType.Float64) * (b - a).square()).sum(1).sqrt());
+    public static double[] FisherL2(Tensor before, Tensor after,
+        Tensor fisher) => Of(before, after, (a, b) => (fisher.to(ScalarType.Float64) * (b - a).square()).sum(1).sqrt());
 
     /// <summary>The greatest singular value over all matrices' Δ: the spectral norm.</summary>
     public static double[] Spectral(Tensor before, Tensor after, Layout layout)
-        => Reduce(Singular(before, after, layout), values => values.Aggregate(0.0, (most, v) => Math.Max(most, v[0])));      // NaN stays NaN
+        // NaN stays NaN
+        => Reduce(Singular(before, after, layout), values => values.Aggregate(0.0, (most, v) => Math.Max(most, v[0])));
 
     /// <summary>
     /// Mean over matrices of the stable rank ‖Δ‖²_F/σ₁² over the full rank min(m, n): 1/min(m, n) for an update of rank one, 1 for one that
     /// stretches all directions alike. A matrix without change is left out.
     /// </summary>
     public static double[] StableRankShare(Tensor before, Tensor after, Layout layout)
-        => Reduce(Singular(before, after, layout), values => values.Where(v => v[0] != 0).Select(v => v.Sum(s => s * s) / (v[0] * v[0]) / v.Length).DefaultIfEmpty(0).Average());
+        => Reduce(Singular(before, after, layout),
+            values => values.Where(v => v[0] != 0).Select(v => v.Sum(s => s * s) / (v[0] * v[0]) / v.Length).DefaultIfEmpty(0).Average());
 
     /// <summary>Share of parameters whose float32 value is the same before and after.</summary>
     public static double[] EqualFloat32(Tensor before, Tensor after) => Same(before, after, ScalarType.Float32);
 
     /// <summary>
     /// Share of parameters that round to the same bfloat16 before and after: with 8 bits of significand neighbours are 1/256 to
-    /// 1/128 of a weight apart, and a change that is small against that is mostly invisible. What a comparison of two bfloat16 checkpoints calls sparsity.
+    /// 1/128 of a weight apart, and a change that is small against that is mostly invisible. What a comparison of two bfloat16 checkpoints
+    /// calls sparsity.
     /// </summary>
     public static double[] EqualBFloat16(Tensor before, Tensor after) => Same(before, after, ScalarType.BFloat16);
 
@@ -68,7 +73,8 @@ public static class WeightChange
     private static double[] Of(Tensor before, Tensor after, Func<Tensor, Tensor, Tensor> f)
     {
         if (!before.shape.SequenceEqual(after.shape))
-            throw new ArgumentException($"the weights before are {string.Join(" × ", before.shape)}, after {string.Join(" × ", after.shape)}", nameof(after));
+            throw new ArgumentException(
+                $"the weights before are {string.Join(" × ", before.shape)}, after {string.Join(" × ", after.shape)}", nameof(after));
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
         return f(before.to(ScalarType.Float64), after.to(ScalarType.Float64)).ToDoubles();
@@ -81,10 +87,13 @@ public static class WeightChange
         using var quiet = no_grad();
         return [.. layout.Where(b => b.Shape.Length == 2).Select(block =>
         {
-            var change = (Layout.Slice(after, block) - Layout.Slice(before, block)).to(ScalarType.Float64).reshape([before.shape[0], .. block.Shape]);
-            // By the eigenvalues of the smaller Gram matrix: ten times as fast as a full decomposition, and exact where it matters, at the top.
+            var change = (Layout.Slice(after, block) - Layout.Slice(before,
+                block)).to(ScalarType.Float64).reshape([before.shape[0], .. block.Shape]);
+            // By the eigenvalues of the smaller Gram matrix: ten times as fast as a full decomposition, and exact where it matters, at the
+            // top.
             var gram = block.Shape[0] > block.Shape[1] ? change.transpose(1, 2).bmm(change) : change.bmm(change.transpose(1, 2));
-            return Replicas.Finite(gram, g => linalg.eigvalsh(g)).clamp_min(0).sqrt().flip(-1).ToDoubles().Chunk((int)block.Shape.Min()).ToArray();
+            return Replicas.Finite(gram, g => linalg.eigvalsh(g)).clamp_min(0).sqrt().flip(-1)
+                .ToDoubles().Chunk((int)block.Shape.Min()).ToArray();
         })];
     }
 

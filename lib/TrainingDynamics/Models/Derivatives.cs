@@ -6,7 +6,8 @@ using static TorchSharp.torch;
 
 namespace TrainingDynamics.Models;
 
-/// <summary>First and second derivatives of a batch of losses, replica by replica. All by automatic differentiation, none by differences.</summary>
+/// <summary>First and second derivatives of a batch of losses, replica by replica. All by automatic differentiation, none by
+/// differences.</summary>
 public static class Derivatives
 {
     /// <summary>The losses (replica) and their gradients (replica, parameter) at <paramref name="weights"/>.</summary>
@@ -22,14 +23,16 @@ public static class Derivatives
         return (losses.detach().MoveToOuterDisposeScope(), gradient.MoveToOuterDisposeScope());
     }
 
-    /// <summary>The losses at the leaf; what native code says against it in one line, and what would end the process there is refused here.</summary>
+    /// <summary>The losses at the leaf; what native code says against it in one line, and what would end the process there is refused
+    /// here.</summary>
     private static Tensor Evaluated(LossFunction loss, Tensor leaf)
     {
         try
         {
             var losses = loss(leaf);
             return losses.requires_grad ? losses
-                : throw new ArgumentException("the loss does not depend on the weights it is given; a loss function must use its argument", nameof(loss));
+                : throw new ArgumentException("the loss does not depend on the weights it is given; a loss function must use its argument",
+                    nameof(loss));
         }
         catch (ExternalException e)
         {
@@ -101,7 +104,8 @@ public static class Derivatives
             var size = 1;
             while (size < steps && beside[size - 1][r] > 1e-12 * Math.Abs(diagonal[0][r]))
                 size++;                                                                // an exhausted Krylov space ends here
-            var tridiagonal = Matrix<double>.Build.Dense(size, size, (i, j) => i == j ? diagonal[i][r] : Math.Abs(i - j) == 1 ? beside[Math.Min(i, j)][r] : 0);
+            var tridiagonal = Matrix<double>.Build.Dense(size, size,
+                (i, j) => i == j ? diagonal[i][r] : Math.Abs(i - j) == 1 ? beside[Math.Min(i, j)][r] : 0);
             return tridiagonal.Evd(Symmetricity.Symmetric).EigenValues.Max(v => v.Real);
         })];
     }

@@ -5,29 +5,34 @@ using static TorchSharp.torch;
 namespace TrainingDynamics.Models;
 
 /// <summary>
-/// Scores of items in contexts by factors: s(x, a) = ⟨U_x, V_a⟩ + b_a + c_x. As a policy, π = softmax over the items (c then has no effect);
+/// Scores of items in contexts by factors: s(x, a) = ⟨U_x, V_a⟩ + b_a + c_x. As a policy, π = softmax over the items (c then has no
+/// effect);
 /// as a click model, the click rate is σ(s). Float64.
 /// </summary>
 public sealed class Factorization : TableModel
 {
     private readonly int _items;
 
-    /// <summary>One for each of <paramref name="random"/>'s replicas; factors start normal with deviation <paramref name="scale"/>, biases at 0.</summary>
+    /// <summary>One for each of <paramref name="random"/>'s replicas; factors start normal with deviation <paramref name="scale"/>, biases
+    /// at 0.</summary>
     /// <param name="contexts">Contexts.</param>
     /// <param name="items">Items.</param>
     /// <param name="rank">Numbers in a factor.</param>
     /// <param name="random">The replicas' seeds.</param>
     /// <param name="scale">≥ 0; small: the policy starts nearly uniform.</param>
     public Factorization(int contexts, int items, int rank, ReplicaRandom random, double scale = 0.1)
-        : base(new Layout(new Block("U", [contexts, rank]), new Block("V", [items, rank]), new Block("b", [items]), new Block("c", [contexts])), Start(contexts, items, rank, random, scale), contexts)
+        : base(new Layout(new Block("U", [contexts, rank]), new Block("V", [items, rank]),
+            new Block("b", [items]), new Block("c", [contexts])), Start(contexts, items, rank, random, scale), contexts)
         => _items = items;
 
     private static Tensor Start(int contexts, int items, int rank, ReplicaRandom random, double scale)
     {
         if (contexts < 1 || items < 1 || rank < 1 || !(scale >= 0 && double.IsFinite(scale)))
-            throw new ArgumentException($"a factorization needs at least 1 context, item and rank, and a scale of at least 0; got {contexts}, {items}, {rank} and {scale}", nameof(rank));
+            throw new ArgumentException("a factorization needs at least 1 context, item and rank, and a scale of at least 0; got "
+                + $"{contexts}, {items}, {rank} and {scale}", nameof(rank));
         using var scope = NewDisposeScope();
-        return cat([random.Normal([((long)contexts + items) * rank], ScalarType.Float64) * scale, zeros(random.Replicas, (long)items + contexts, dtype: ScalarType.Float64)], 1).MoveToOuterDisposeScope();
+        return cat([random.Normal([((long)contexts + items) * rank], ScalarType.Float64) * scale,
+            zeros(random.Replicas, (long)items + contexts, dtype: ScalarType.Float64)], 1).MoveToOuterDisposeScope();
     }
 
     /// <summary>s, (replica, context, item).</summary>
@@ -46,7 +51,8 @@ public sealed class Factorization : TableModel
     }
 }
 
-/// <summary>A network that scores the items from a context's features, as a table over all contexts: what is learned for one is felt by the others.</summary>
+/// <summary>A network that scores the items from a context's features, as a table over all contexts: what is learned for one is felt by the
+/// others.</summary>
 public sealed class FeaturePolicy : TableModel
 {
     private readonly Model _network;

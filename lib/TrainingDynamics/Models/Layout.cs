@@ -72,7 +72,8 @@ public sealed class Layout : IReadOnlyList<Block>
     /// <summary>The block of that name.</summary>
     /// <exception cref="ArgumentException">There is none.</exception>
     public Block this[string name] => _blocks.FirstOrDefault(b => b.Name == name)
-        ?? throw new ArgumentException($"no block is named '{name}'; there are {string.Join(", ", _blocks.Select(b => b.Name))}", nameof(name));
+        ?? throw new ArgumentException($"no block is named '{name}'; there are {string.Join(", ", _blocks.Select(b => b.Name))}",
+            nameof(name));
 
     /// <summary>Where the block of that name is in the list.</summary>
     /// <exception cref="ArgumentException">There is none.</exception>
@@ -81,7 +82,8 @@ public sealed class Layout : IReadOnlyList<Block>
     /// <summary>The same buffer seen as other blocks: the rows of every matrix, each a block of its own.</summary>
     public Layout ByRow() => new([.. _blocks.SelectMany(b => b.Shape.Length < 2
         ? [b]
-        : Enumerable.Range(0, (int)b.Shape[0]).Select(row => new Block($"{b.Name}[{row}]", b.Shape[1..], b.Invariance == Invariance.Rows ? Invariance.Whole : Invariance.None)))]);
+        : Enumerable.Range(0, (int)b.Shape[0]).Select(row => new Block($"{b.Name}[{row}]",
+            b.Shape[1..], b.Invariance == Invariance.Rows ? Invariance.Whole : Invariance.None)))]);
 
     /// <summary>Some of the blocks, at their places in the same buffer.</summary>
     public Layout Where(Func<Block, bool> wanted) => new(this, [.. _blocks.Where(wanted)]);

@@ -33,7 +33,8 @@ public sealed record MlpShape
 
     internal MlpShape Validated()
     {
-        foreach (var (name, value) in new[] { (nameof(Inputs), Inputs), (nameof(Classes), Classes) }.Concat(Hidden.Select(units => (nameof(Hidden), units))))
+        foreach (var (name, value) in new[] { (nameof(Inputs), Inputs), (nameof(Classes), Classes) }
+            .Concat(Hidden.Select(units => (nameof(Hidden), units))))
         {
             if (value < 1)
                 throw new ArgumentException($"{name} is {value}, at least 1 is needed", name);
@@ -55,7 +56,8 @@ public sealed record MlpShape
     /// <summary>The widths from input to last hidden layer.</summary>
     internal IEnumerable<(int In, int Out)> Layers => new[] { Inputs }.Concat(Hidden).Zip(Hidden, (i, o) => (i, o));
 
-    /// <summary>A matrix (replica, output, input) of normal numbers with deviation <paramref name="scale"/>/√input, flattened by replica.</summary>
+    /// <summary>A matrix (replica, output, input) of normal numbers with deviation <paramref name="scale"/>/√input, flattened by
+    /// replica.</summary>
     internal Tensor Draw(ReplicaRandom random, int output, int input, double scale)
         => random.Normal([output, input], Dtype).mul_(scale / Math.Sqrt(input)).reshape(random.Replicas, -1);
 }
@@ -73,17 +75,20 @@ public sealed class ScaleInvariantMlp : Model
     /// <summary>One network for each of <paramref name="random"/>'s replicas.</summary>
     /// <exception cref="ArgumentException">A number of <paramref name="shape"/> is out of range.</exception>
     public ScaleInvariantMlp(MlpShape shape, ReplicaRandom random)
-        : base(new Layout([.. shape.Validated().Layers.Select((layer, i) => new Block($"W{i + 1}", [layer.Out, layer.In], shape.Normalization.InvarianceBefore()))]),
+        : base(new Layout([.. shape.Validated().Layers.Select((layer,
+            i) => new Block($"W{i + 1}", [layer.Out, layer.In], shape.Normalization.InvarianceBefore()))]),
                Start(shape, random))
     {
         _shape = shape;
-        _head = shape.Draw(random, shape.Classes, shape.Hidden[^1], shape.HeadScale).reshape(random.Replicas, shape.Classes, -1).DetachFromDisposeScope();
+        _head = shape.Draw(random, shape.Classes, shape.Hidden[^1], shape.HeadScale).reshape(random.Replicas, shape.Classes, -1)
+            .DetachFromDisposeScope();
     }
 
     private static Tensor Start(MlpShape shape, ReplicaRandom random)
     {
         using var scope = NewDisposeScope();
-        return cat([.. shape.Layers.Select(layer => shape.Draw(random, layer.Out, layer.In, shape.Scale))], dim: 1).MoveToOuterDisposeScope();
+        return cat([.. shape.Layers.Select(layer => shape.Draw(random, layer.Out, layer.In, shape.Scale))], dim: 1)
+            .MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

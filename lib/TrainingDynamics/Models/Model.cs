@@ -35,7 +35,8 @@ public abstract class Model(Layout layout, Tensor weights) : IDisposable
     {
         using var scope = NewDisposeScope();
         var scores = Forward(weights, batch.Inputs);                                   // (replica, batch, class)
-        var labels = batch.Labels.flatten(1).expand(scores.shape[0], -1).unsqueeze(-1);  // (replica, batch, 1); a sequence counts position by position
+        // (replica, batch, 1); a sequence counts position by position
+        var labels = batch.Labels.flatten(1).expand(scores.shape[0], -1).unsqueeze(-1);
         return nn.functional.log_softmax(scores, -1).gather(-1, labels).mean([1, 2]).neg().MoveToOuterDisposeScope();
     }
 

@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 namespace TrainingDynamics.Models;
 
 /// <summary>
-/// A model of a finite set of contexts (prompts, segments of visitors) that it knows by their numbers: it scores every item (answer) in every one.
+/// A model of a finite set of contexts (prompts, segments of visitors) that it knows by their numbers: it scores every item (answer) in
+/// every one.
 /// </summary>
 /// <param name="layout">The parameters' names and shapes.</param>
 /// <param name="weights">Their first values; the model owns them.</param>
@@ -46,14 +47,17 @@ public abstract class TableModel(Layout layout, Tensor weights, int contexts) : 
     private void Know(Tensor inputs, long replicas)
     {
         if (inputs.dim() != 3 || inputs.shape[2] != 1 || (inputs.shape[0] != 1 && inputs.shape[0] != replicas))
-            throw new ArgumentException($"inputs are {string.Join(" × ", inputs.shape)}, wanted are numbers of contexts, ({replicas} or 1 replicas, contexts, 1)", nameof(inputs));
+            throw new ArgumentException(
+                $"inputs are {string.Join(" × ", inputs.shape)}, wanted are numbers of contexts, ({replicas} or 1 replicas, contexts, 1)",
+                nameof(inputs));
         // A run shows the same inputs at every step: one comparison tells.
         if (_known is not null && _known.dtype == inputs.dtype && _known.Equals(inputs))
             return;
         using var scope = NewDisposeScope();
         var rows = inputs.to(ScalarType.Int64, copy: true);
         if (((rows < 0) | (rows >= Contexts) | (rows != inputs)).any().item<bool>())
-            throw new ArgumentException($"the contexts' numbers go from {inputs.min().ToDouble()} to {inputs.max().ToDouble()}, allowed are whole ones from 0 to {Contexts - 1}", nameof(inputs));
+            throw new ArgumentException($"the contexts' numbers go from {inputs.min().ToDouble()} to {inputs.max().ToDouble()}, allowed "
+                + $"are whole ones from 0 to {Contexts - 1}", nameof(inputs));
         using var all = AllContexts();
         Forget();
         (_known, _rows) = (inputs.clone().DetachFromDisposeScope(),

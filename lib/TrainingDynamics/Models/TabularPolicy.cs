@@ -16,7 +16,8 @@ public sealed class TabularPolicy : TableModel
     /// <param name="replicas">Replicas.</param>
     /// <exception cref="ArgumentException">A row is empty, of another length, or has an entry that is not positive.</exception>
     public TabularPolicy(double[][] policy, int replicas)
-        : base(new Layout(new Block("θ", [policy.Length, Answers(policy)])), Start(policy, replicas), policy.Length) => _answers = Answers(policy);
+        : base(new Layout(new Block("θ", [policy.Length, Answers(policy)])),
+            Start(policy, replicas), policy.Length) => _answers = Answers(policy);
 
     private static int Answers(double[][] policy) => policy.Length > 0 && policy[0].Length > 0 ? policy[0].Length
         : throw new ArgumentException($"a tabular policy needs a prompt and an answer; got {policy.Length} prompts", nameof(policy));
@@ -25,9 +26,12 @@ public sealed class TabularPolicy : TableModel
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(replicas, 1);
         if (policy.Any(row => row.Length != policy[0].Length) || policy.SelectMany(row => row).Any(p => !(p > 0 && double.IsFinite(p))))
-            throw new ArgumentException($"a tabular policy needs rows of one length with positive entries; a softmax has no zeros. Got rows of {string.Join("/", policy.Select(r => r.Length).Distinct())}, least entry {policy.SelectMany(r => r).DefaultIfEmpty(double.NaN).Min()}", nameof(policy));
+            throw new ArgumentException("a tabular policy needs rows of one length with positive entries; a softmax has no zeros. Got "
+                + $"rows of {string.Join("/", policy.Select(r => r.Length).Distinct())}, least entry "
+                + $"{policy.SelectMany(r => r).DefaultIfEmpty(double.NaN).Min()}", nameof(policy));
         using var scope = NewDisposeScope();
-        return Aligned.Tensor(policy.SelectMany(row => row).Select(p => Math.Log(p)).ToArray()).unsqueeze(0).repeat(replicas, 1).MoveToOuterDisposeScope();
+        return Aligned.Tensor(policy.SelectMany(row => row).Select(p => Math.Log(p)).ToArray()).unsqueeze(0).repeat(replicas, 1)
+            .MoveToOuterDisposeScope();
     }
 
     /// <summary>The logits θ, (replica, prompt, answer).</summary>

@@ -16,7 +16,8 @@ public enum NormPlacement
     /// <summary>No norms at all.</summary>
     None,
 
-    /// <summary>Everything on the unit sphere, in the manner of nGPT: stream, sublayers' outputs, queries and keys, and every row of every matrix.</summary>
+    /// <summary>Everything on the unit sphere, in the manner of nGPT: stream, sublayers' outputs, queries and keys, and every row of every
+    /// matrix.</summary>
     Sphere,
 }
 
@@ -78,8 +79,10 @@ public sealed record TransformerShape
 /// Every matrix is (output, input), drawn with deviation 1/√input; embeddings with deviation 1; gains start at 1, on the sphere
 /// the step sizes α at 1/(2·layers) and the scales s of the scores at √width.
 /// </summary>
-/// <remarks>Vaswani et al. 2017, arXiv:1706.03762; Pre-LN and Post-LN: Xiong et al. 2020, arXiv:2002.04745. nGPT: Loshchilov et al. 2025, arXiv:2410.01131
-/// (which scales α, queries and keys by further gains, and normalizes writers by column). A replica's tokens are (replica, batch, position).</remarks>
+/// <remarks>Vaswani et al. 2017, arXiv:1706.03762; Pre-LN and Post-LN: Xiong et al. 2020, arXiv:2002.04745. nGPT: Loshchilov et al. 2025,
+/// arXiv:2410.01131
+/// (which scales α, queries and keys by further gains, and normalizes writers by column). A replica's tokens are (replica, batch,
+/// position).</remarks>
 public sealed class Transformer : Model
 {
     private readonly TransformerShape _shape;
@@ -96,7 +99,8 @@ public sealed class Transformer : Model
         if (shape.Rotary)
         {
             var half = shape.Width / shape.Heads / 2;
-            var frequencies = Aligned.Tensor(Enumerable.Range(0, half).Select(i => Math.Pow(10_000, -(double)i / half)).ToArray(), dtype: shape.Dtype);
+            var frequencies = Aligned.Tensor(Enumerable.Range(0, half).Select(i => Math.Pow(10_000, -(double)i / half)).ToArray(),
+                dtype: shape.Dtype);
             var angles = arange(shape.Context, dtype: shape.Dtype).unsqueeze(1) * frequencies;                       // (position, half)
             _rotation = (angles.cos().DetachFromDisposeScope(), angles.sin().DetachFromDisposeScope());
         }
@@ -104,15 +108,19 @@ public sealed class Transformer : Model
 
     private static Layout Blocks(TransformerShape s)
     {
-        foreach (var (name, value) in new[] { (nameof(s.Vocabulary), s.Vocabulary), (nameof(s.Context), s.Context), (nameof(s.Layers), s.Layers), (nameof(s.Width), s.Width), (nameof(s.Heads), s.Heads), (nameof(s.Hidden), s.Hidden) })
+        foreach (var (name, value) in new[] { (nameof(s.Vocabulary), s.Vocabulary), (nameof(s.Context), s.Context),
+            (nameof(s.Layers), s.Layers), (nameof(s.Width), s.Width), (nameof(s.Heads), s.Heads), (nameof(s.Hidden), s.Hidden) })
         {
             if (value < 1)
                 throw new ArgumentException($"{name} is {value}, at least 1 is needed", name);
         }
         if (s.Width % s.Heads != 0 || (s.Rotary && s.Width / s.Heads % 2 != 0))
-            throw new ArgumentException($"{nameof(s.Heads)} is {s.Heads}; the width {s.Width} must divide into as many heads{(s.Rotary ? " of an even size" : "")}", nameof(s.Heads));
+            throw new ArgumentException(
+                $"{nameof(s.Heads)} is {s.Heads}; the width {s.Width} must divide into as many heads{(s.Rotary ? " of an even size" : "")}",
+                nameof(s.Heads));
         if (s.Normalization is not (Normalization.LayerNorm or Normalization.RmsNorm))
-            throw new ArgumentException($"{nameof(s.Normalization)} is {s.Normalization}, allowed are LayerNorm and RmsNorm", nameof(s.Normalization));
+            throw new ArgumentException($"{nameof(s.Normalization)} is {s.Normalization}, allowed are LayerNorm and RmsNorm",
+                nameof(s.Normalization));
         var blocks = new List<Block> { new("E", [s.Vocabulary, s.Width]) };
         if (!s.Rotary)
             blocks.Add(new Block("P", [s.Context, s.Width]));
@@ -122,7 +130,8 @@ public sealed class Transformer : Model
             var scaled = s.QueryKeyNorm ? Invariance.Whole : Invariance.None;
             if (s.Placement != NormPlacement.None)
                 blocks.Add(new Block($"gain{l}a", [s.Width]));
-            blocks.AddRange(new Block($"q{l}", [s.Width, s.Width], scaled), new Block($"k{l}", [s.Width, s.Width], scaled), new Block($"v{l}", [s.Width, s.Width]), new Block($"o{l}", [s.Width, s.Width]));
+            blocks.AddRange(new Block($"q{l}", [s.Width, s.Width], scaled), new Block($"k{l}", [s.Width, s.Width], scaled),
+                new Block($"v{l}", [s.Width, s.Width]), new Block($"o{l}", [s.Width, s.Width]));
             if (s.Placement != NormPlacement.None)
                 blocks.Add(new Block($"gain{l}f", [s.Width]));
             if (s.SwiGlu)
@@ -133,7 +142,8 @@ public sealed class Transformer : Model
             blocks.Add(new Block("gain", [s.Width]));
         blocks.Add(new Block("U", [s.Vocabulary, s.Width]));
         if (s.Placement == NormPlacement.Sphere)
-            blocks = [.. blocks.Select(b => b.Shape.Length == 2 && b.Name != "P" ? b with { Invariance = Invariance.Rows } : b), new Block("scale", [s.Vocabulary])];
+            blocks = [.. blocks.Select(b => b.Shape.Length == 2 && b.Name != "P" ? b with { Invariance = Invariance.Rows } : b),
+                new Block("scale", [s.Vocabulary])];
         return new Layout(blocks);
     }
 
@@ -142,14 +152,16 @@ public sealed class Transformer : Model
         using var scope = NewDisposeScope();
         return cat([.. Blocks(s).Select(block => block.Name switch
         {
-            ['g', 'a', 'i', 'n', ..] => full([random.Replicas, block.Size], s.Placement == NormPlacement.Sphere ? 0.5 / s.Layers : 1, dtype: s.Dtype),
+            ['g', 'a', 'i', 'n', ..] => full([random.Replicas, block.Size],
+                s.Placement == NormPlacement.Sphere ? 0.5 / s.Layers : 1, dtype: s.Dtype),
             "scale" => full([random.Replicas, block.Size], Math.Sqrt(s.Width), dtype: s.Dtype),
             "E" or "P" => random.Normal([block.Size], s.Dtype),
             var name => random.Normal([block.Size], s.Dtype).mul_((name == "U" ? s.HeadScale : 1) / Math.Sqrt(block.Shape[1])),
         })], dim: 1).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Scores (replica, batch·position, token) of the next token; <paramref name="inputs"/> are tokens (replica, batch, position), whole numbers.</summary>
+    /// <summary>Scores (replica, batch·position, token) of the next token; <paramref name="inputs"/> are tokens (replica, batch, position),
+    /// whole numbers.</summary>
     public override Tensor Forward(Tensor weights, Tensor inputs)
     {
         using var scope = NewDisposeScope();
@@ -160,7 +172,8 @@ public sealed class Transformer : Model
         var (batch, length, width) = (inputs.shape[1], inputs.shape[2], _shape.Width);
         // Each replica looks up its own rows: shift its tokens into one long table.
         var rows = (inputs.expand(replicas, -1, -1) + (arange(replicas).reshape(-1, 1, 1) * _shape.Vocabulary)).reshape(-1);
-        var x = parts["E"].reshape(-1, width).index_select(0, rows).reshape(replicas, batch * length, width);       // (replica, batch·position, width)
+        // (replica, batch·position, width)
+        var x = parts["E"].reshape(-1, width).index_select(0, rows).reshape(replicas, batch * length, width);
         if (!_shape.Rotary)
             x = (x.reshape(replicas, batch, length, width) + parts["P"].narrow(1, 0, length).unsqueeze(1)).reshape(replicas, -1, width);
         if (sphere)
@@ -192,17 +205,20 @@ public sealed class Transformer : Model
         // On the sphere the entries of a unit vector are 1/√width; the nonlinearity is given them at size 1.
         Tensor FeedForward(Tensor h, int l) => sphere ? Hidden(h * Math.Sqrt(width), l) : Hidden(h, l);
 
-        Tensor Hidden(Tensor h, int l) => Linear(_shape.SwiGlu ? nn.functional.silu(Linear(h, $"gate{l}")) * Linear(h, $"up{l}") : nn.functional.relu(Linear(h, $"up{l}")), $"down{l}");
+        Tensor Hidden(Tensor h, int l) => Linear(_shape.SwiGlu
+            ? nn.functional.silu(Linear(h, $"gate{l}")) * Linear(h, $"up{l}") : nn.functional.relu(Linear(h, $"up{l}")), $"down{l}");
 
         Tensor Attention(Tensor h, int l)
         {
             var size = width / _shape.Heads;
-            Tensor Heads(string name) => Linear(h, name).reshape(replicas * batch, length, _shape.Heads, size).transpose(1, 2);   // (replica·batch, head, position, size)
+            // (replica·batch, head, position, size)
+            Tensor Heads(string name) => Linear(h, name).reshape(replicas * batch, length, _shape.Heads, size).transpose(1, 2);
             var (q, k, v) = (Heads($"q{l}"), Heads($"k{l}"), Heads($"v{l}"));
             if (_shape.QueryKeyNorm || sphere)
                 (q, k) = (Normalization.RmsNorm.Apply(q, _shape.Epsilon), Normalization.RmsNorm.Apply(k, _shape.Epsilon));
             if (_rotation is { } r)
-                (q, k) = (Rotate(q, r.Cos.narrow(0, 0, length), r.Sin.narrow(0, 0, length)), Rotate(k, r.Cos.narrow(0, 0, length), r.Sin.narrow(0, 0, length)));
+                (q, k) = (Rotate(q, r.Cos.narrow(0, 0, length), r.Sin.narrow(0, 0, length)),
+                    Rotate(k, r.Cos.narrow(0, 0, length), r.Sin.narrow(0, 0, length)));
             var attention = ((q.matmul(k.transpose(2, 3)) / Math.Sqrt(size)) + _mask.narrow(0, 0, length).narrow(1, 0, length)).softmax(-1);
             return Linear(attention.matmul(v).transpose(1, 2).reshape(replicas, batch * length, width), $"o{l}");
         }

@@ -57,7 +57,8 @@ public sealed class Bet : IHtml
     }
 
     /// <inheritdoc/>
-    public override string ToString() => $"Your bet. {_question} {string.Join("; ", _choices.Select((choice, i) => $"{Letter(i)}) {choice}"))}";
+    public override string ToString() =>
+        $"Your bet. {_question} {string.Join("; ", _choices.Select((choice, i) => $"{Letter(i)}) {choice}"))}";
 
     private string Id => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(_question)))[..8];
 

@@ -41,7 +41,8 @@ public sealed class Exercise : IHtml
             return new Exercise(name, "not right", $"it gives {got.Length} numbers, wanted are {right.Length}");
         var wrong = Array.FindIndex(right, value => !double.IsFinite(value)) is >= 0 and var bad
             ? throw new ArgumentException($"right[{bad}] is {right[bad]}: the check of '{name}' has nothing to compare with", nameof(right))
-            : Enumerable.Range(0, right.Length).FirstOrDefault(i => !(Math.Abs(got[i] - right[i]) <= within * Math.Max(1, Math.Abs(right[i]))), -1);
+            : Enumerable.Range(0, right.Length)
+                .FirstOrDefault(i => !(Math.Abs(got[i] - right[i]) <= within * Math.Max(1, Math.Abs(right[i]))), -1);
         var numbers = right.Length == 1 ? "" : $" at place {wrong + 1} of {right.Length}";
         return wrong < 0
             ? new Exercise(name, "right", right.Length == 1 ? Number(right[0]) : $"at all {right.Length} places")
@@ -49,7 +50,8 @@ public sealed class Exercise : IHtml
     }
 
     /// <inheritdoc cref="Check(string, Func{double[]}, double[], double)"/>
-    public static Exercise Check(string name, Func<double> yours, double right, double within = 1e-9) => Check(name, () => [yours()], [right], within);
+    public static Exercise Check(string name, Func<double> yours,
+        double right, double within = 1e-9) => Check(name, () => [yours()], [right], within);
 
     /// <inheritdoc/>
     string IHtml.Show()

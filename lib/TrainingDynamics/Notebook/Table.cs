@@ -79,7 +79,8 @@ public sealed class Table : IHtml
     {
         var properties = type.GetProperties(BindingFlags.Public | BindingFlags.Instance);
         var columns = properties.Where(p => p.GetIndexParameters().Length == 0 && p.CanRead).ToArray();
-        return columns.Length > 0 ? columns : throw new ArgumentException($"{name} of type {type.Name}: there is no property to show", name);
+        return columns.Length > 0 ? columns : throw new ArgumentException($"{name} of type {type.Name}: there is no property to show",
+            name);
     }
 
     /// <summary>A property's name as words: LostAt93 is "Lost at 93", KLAtEnd "KL at end".</summary>

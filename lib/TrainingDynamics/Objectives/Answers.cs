@@ -14,7 +14,8 @@ public sealed record Answers
     /// <summary>log π₀(a|x) of the frozen base.</summary>
     public Tensor LogBase => AskBase();
 
-    /// <summary>log of the probability with which the source gives an answer: the policy's own some steps ago, the base's, the target's.</summary>
+    /// <summary>log of the probability with which the source gives an answer: the policy's own some steps ago, the base's, the
+    /// target's.</summary>
     public Tensor LogSource => AskSource();
 
     /// <summary>Gives <see cref="LogBase"/>: a pass through the base, which is spared where the objective does not ask.</summary>
@@ -26,7 +27,8 @@ public sealed record Answers
     /// <summary>log q(a|x) of the target or teacher; −∞ where it gives nothing.</summary>
     public required Tensor LogTarget { get; init; }
 
-    /// <summary>m(a|x) ≥ 0: the share of the source's draws that fell on this answer, or its exact probability; sums to 1 over the answers (over each position's, where sequences are weighed token by token).</summary>
+    /// <summary>m(a|x) ≥ 0: the share of the source's draws that fell on this answer, or its exact probability; sums to 1 over the answers
+    /// (over each position's, where sequences are weighed token by token).</summary>
     public required Tensor Mass { get; init; }
 
     /// <summary>r(x, a), finite; positive is correct.</summary>
@@ -34,7 +36,8 @@ public sealed record Answers
 
     /// <summary>
     /// KL between policy and base, (replica, prompt), as a function of the direction (true: forward, KL(π₀‖π)). Exact by default,
-    /// over the whole answer set; sequences sum their positions' exact divergences along the answers drawn, a surrogate whose gradient leaves out that the draws depend on π.
+    /// over the whole answer set; sequences sum their positions' exact divergences along the answers drawn, a surrogate whose gradient
+    /// leaves out that the draws depend on π.
     /// </summary>
     public Func<bool, Tensor>? Divergence { get; init; }
 

@@ -49,7 +49,8 @@ public sealed class FineTuningTask : ITask, IDisposable
     /// <param name="objective">What is minimized.</param>
     /// <param name="random">Draws prompts and answers, for each replica by its seed.</param>
     /// <param name="batch">Prompts a step, drawn with replacement; null takes all.</param>
-    /// <exception cref="ArgumentException">A reward or target is not finite, the source draws correct answers and a prompt has none, or the answers are the policy's own and it gives the correct ones no mass.</exception>
+    /// <exception cref="ArgumentException">A reward or target is not finite, the source draws correct answers and a prompt has none, or the
+    /// answers are the policy's own and it gives the correct ones no mass.</exception>
     public FineTuningTask(Model model, Prompts prompts, Objective objective, ReplicaRandom random, int? batch = null)
     {
         objective.Source.Validated();
@@ -62,30 +63,40 @@ public sealed class FineTuningTask : ITask, IDisposable
             throw new ArgumentException($"'{objective.Name}': a reward is not finite", nameof(prompts));
         var correct = prompts.Reward > 0;
         if (objective.Source.OnlyCorrect && correct.any(-1).logical_not().nonzero() is var without && without.shape[0] > 0)
-            throw new ArgumentException($"'{objective.Name}' draws correct answers, and prompt {without.ToDoubles()[0]} has none: the reward set is empty", nameof(prompts));
+            throw new ArgumentException(
+                $"'{objective.Name}' draws correct answers, and prompt {without.ToDoubles()[0]} has none: the reward set is empty",
+                nameof(prompts));
         if (objective.Source.FromTarget && prompts.Target is null)
             throw new ArgumentException($"'{objective.Name}' draws from a target, and the prompts have none", nameof(prompts));
         if (prompts.Target is { } target)
         {
             if (!target.shape.SequenceEqual(prompts.Reward.shape) || !target.isfinite().all().item<bool>())
-                throw new ArgumentException($"'{objective.Name}': the target is [{string.Join(", ", target.shape)}] from {target.min().ToDouble()} to {target.max().ToDouble()}, "
-                    + $"wanted is a finite distribution over the answers for each row of the rewards, [{string.Join(", ", prompts.Reward.shape)}]", nameof(prompts));
+                throw new ArgumentException($"'{objective.Name}': the target is [{string.Join(", ", target.shape)}] from "
+                    + $"{target.min().ToDouble()} to {target.max().ToDouble()}, "
+                    + "wanted is a finite distribution over the answers for each row of the rewards, "
+                        + $"[{string.Join(", ", prompts.Reward.shape)}]", nameof(prompts));
             Distributions.Required(target, nameof(prompts.Target));
         }
         if (random.Replicas != model.Weights.shape[0])
-            throw new ArgumentException($"{nameof(random)} has {random.Replicas} replicas, the model {model.Weights.shape[0]}", nameof(random));
-        _baseLog = model.Forward(model.Weights, prompts.Inputs).log_softmax(-1);                                      // (replica, prompt, answer)
+            throw new ArgumentException($"{nameof(random)} has {random.Replicas} replicas, the model {model.Weights.shape[0]}",
+                nameof(random));
+        // (replica, prompt, answer)
+        _baseLog = model.Forward(model.Weights, prompts.Inputs).log_softmax(-1);
         if (!_baseLog.shape[1..].SequenceEqual(prompts.Reward.shape))
-            throw new ArgumentException($"'{objective.Name}': the model gives [replica, prompt, answer] logits of shape [{string.Join(", ", _baseLog.shape)}], "
+            throw new ArgumentException(
+                $"'{objective.Name}': the model gives [replica, prompt, answer] logits of shape [{string.Join(", ", _baseLog.shape)}], "
                 + $"the rewards are [{string.Join(", ", prompts.Reward.shape)}], (prompt, answer)", nameof(prompts));
         var mass = _baseLog.exp().masked_fill(prompts.Reward <= 0, 0).sum(-1);
         if (!objective.Source.FromTarget && ((mass == 0) & correct.any(-1)).any().item<bool>())
-            throw new ArgumentException($"'{objective.Name}': the base gives the correct answers of some prompt a mass of 0; it can neither draw them nor learn from them", nameof(prompts));
+            throw new ArgumentException($"'{objective.Name}': the base gives the correct answers of some prompt a mass of 0; it can "
+                + "neither draw them nor learn from them", nameof(prompts));
         _baseLog.DetachFromDisposeScope();
         _source = model.Weights.clone().DetachFromDisposeScope();
-        _targetLog = (prompts.Target is { } q ? q.to(_baseLog.dtype).log() : full_like(prompts.Reward, double.NegativeInfinity).to(_baseLog.dtype)).DetachFromDisposeScope();
+        _targetLog = (prompts.Target is { } q ? q.to(_baseLog.dtype).log()
+            : full_like(prompts.Reward, double.NegativeInfinity).to(_baseLog.dtype)).DetachFromDisposeScope();
         if (objective.Source.Kept)
-            _kept = Draw(OnlyCorrect(objective.Source.FromTarget ? _targetLog.unsqueeze(0).expand_as(_baseLog) : _baseLog, prompts.Reward)).DetachFromDisposeScope();
+            _kept = Draw(OnlyCorrect(objective.Source.FromTarget ? _targetLog.unsqueeze(0).expand_as(_baseLog) : _baseLog, prompts.Reward))
+                .DetachFromDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -101,9 +112,11 @@ public sealed class FineTuningTask : ITask, IDisposable
         if (_objective.Source is { FromTarget: false, Refresh: not Source.Never } && _age++ % _objective.Source.Refresh == 0)
             _source.copy_(_model.Weights);
         var replicas = Weights.shape[0];
-        var rows = _batch is { } size ? _random.Integers(_prompts.Count, size) : arange(_prompts.Count).unsqueeze(0).expand(replicas, -1);   // (replica, prompt)
+        // (replica, prompt)
+        var rows = _batch is { } size ? _random.Integers(_prompts.Count, size) : arange(_prompts.Count).unsqueeze(0).expand(replicas, -1);
         var flat = rows.reshape(-1);
-        Tensor Shared(Tensor table) => table.index_select(0, flat).reshape([replicas, rows.shape[1], .. table.shape[1..]]);                   // (replica, prompt, …)
+        // (replica, prompt, …)
+        Tensor Shared(Tensor table) => table.index_select(0, flat).reshape([replicas, rows.shape[1], .. table.shape[1..]]);
         var inputs = _batch is null ? _prompts.Inputs : Shared(_prompts.Inputs[0]);
         var (reward, targetLog) = (Shared(_prompts.Reward), Shared(_targetLog));
         var baseLog = _baseLog.gather(1, rows.unsqueeze(-1).expand(-1, -1, _baseLog.shape[2]));
@@ -143,7 +156,8 @@ public sealed class FineTuningTask : ITask, IDisposable
             return log.exp();
         // u falls on the first answer whose cumulative probability exceeds it.
         var cumulative = log.exp().cumsum(-1);
-        var u = _random.Uniform([log.shape[1], draws], log.dtype) * cumulative.narrow(2, -1, 1);                     // (replica, prompt, draw)
+        // (replica, prompt, draw)
+        var u = _random.Uniform([log.shape[1], draws], log.dtype) * cumulative.narrow(2, -1, 1);
         var which = (u.unsqueeze(-1) >= cumulative.unsqueeze(2)).to(ScalarType.Int64).sum(-1).clamp_max(log.shape[2] - 1);
         return zeros_like(log).scatter_add(2, which, full_like(u, 1.0 / draws));
     }

@@ -49,7 +49,8 @@ public sealed record Objective(string Name, Source Source, Func<Answers, Tensor>
         }
         // In a replica whose policy is not finite all is NaN; in another it is the objective that lacks something.
         if ((push.flatten(1).isnan().any(1) & ~answers.LogPolicy.flatten(1).isnan().any(1)).any().item<bool>())
-            throw new ArgumentException($"'{Name}' asks for something that these answers do not have, such as a target's probabilities", nameof(answers));
+            throw new ArgumentException($"'{Name}' asks for something that these answers do not have, such as a target's probabilities",
+                nameof(answers));
         var loss = -(push * answers.LogPolicy).sum(-1).mean([1]);
         if (Beta > 0)
             loss = loss + (Beta * answers.Kl(ForwardAnchor).mean([1]));

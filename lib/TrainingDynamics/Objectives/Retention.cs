@@ -38,7 +38,8 @@ public static class Retention
     /// <param name="start">w₀, (replica, parameter).</param>
     public static LossFunction L2ToStart(Tensor start) => weights => (weights - start).square().sum(1) / 2;
 
-    /// <summary>Elastic weight consolidation: ½·Σ_i F_i·(w_i − w₀,i)², F the Fisher diagonal on the old task (Kirkpatrick et al. 2017, arXiv:1612.00796).</summary>
+    /// <summary>Elastic weight consolidation: ½·Σ_i F_i·(w_i − w₀,i)², F the Fisher diagonal on the old task (Kirkpatrick et al. 2017,
+    /// arXiv:1612.00796).</summary>
     /// <param name="start">w₀.</param>
     /// <param name="fisher">F, <see cref="WeightChange.FisherDiagonal"/>.</param>
     public static LossFunction Ewc(Tensor start, Tensor fisher) => weights => (fisher * (weights - start).square()).sum(1) / 2;
@@ -50,7 +51,8 @@ public static class Retention
         return model.Loss(weights, batch);
     };
 
-    /// <summary>Learning without forgetting: KL(π₀‖π) of the old head on new inputs, so that no old example is needed (Li and Hoiem 2016, arXiv:1606.09282, at temperature 1).</summary>
+    /// <summary>Learning without forgetting: KL(π₀‖π) of the old head on new inputs, so that no old example is needed (Li and Hoiem 2016,
+    /// arXiv:1606.09282, at temperature 1).</summary>
     /// <param name="model">The model at its start.</param>
     /// <param name="inputs">New inputs dressed as the old task, (1, prompt, input).</param>
     public static LossFunction WithoutForgetting(Model model, Tensor inputs)

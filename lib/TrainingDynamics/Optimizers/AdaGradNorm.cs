@@ -11,7 +11,8 @@ namespace TrainingDynamics.Optimizers;
 /// s ← s + ‖g‖²                  s starts at b₀²
 /// w ← w − η·g/√s
 /// </code>
-/// SGD on a scale-invariant block does this to its direction by itself: there N² = N₀² + 2η²·Σ‖g̃‖² to leading order, N = ‖w‖², so its effective rate η/N has the root of a sum of squared gradient lengths below it.
+/// SGD on a scale-invariant block does this to its direction by itself: there N² = N₀² + 2η²·Σ‖g̃‖² to leading order, N = ‖w‖², so its
+/// effective rate η/N has the root of a sum of squared gradient lengths below it.
 /// </summary>
 /// <remarks>Ward, Wu and Bottou 2019, arXiv:1806.01811; the relation to norms: Tanaka and Kunin 2021, arXiv:2105.02716.</remarks>
 public sealed class AdaGradNorm : Optimizer

@@ -31,12 +31,14 @@ public class Adam : Optimizer
     /// <param name="epsilon">ε ≥ 0, added to √v̂.</param>
     /// <param name="l2">λ_L2 ≥ 0, added to the gradient as λ_L2·w.</param>
     /// <exception cref="ArgumentException">A setting is out of its range, or has neither one value nor one for each replica.</exception>
-    public Adam(Tensor weights, PerReplica rate, PerReplica? beta1 = null, PerReplica? beta2 = null, double epsilon = 1e-8, PerReplica l2 = default)
+    public Adam(Tensor weights, PerReplica rate, PerReplica? beta1 = null,
+        PerReplica? beta2 = null, double epsilon = 1e-8, PerReplica l2 = default)
         : this(weights, rate, default, beta1, beta2, epsilon, l2)
     {
     }
 
-    private protected Adam(Tensor weights, PerReplica rate, PerReplica decoupledDecay, PerReplica? beta1, PerReplica? beta2, double epsilon, PerReplica l2)
+    private protected Adam(Tensor weights, PerReplica rate, PerReplica decoupledDecay,
+        PerReplica? beta1, PerReplica? beta2, double epsilon, PerReplica l2)
         : base(weights, rate, decoupledDecay)
     {
         if (!(epsilon >= 0 && double.IsFinite(epsilon)))
@@ -55,10 +57,12 @@ public class Adam : Optimizer
     }
 
     /// <summary>1 − β^t of each replica as a column.</summary>
-    private Tensor Correction(double[] betas) => Aligned.Tensor(betas.Select(b => 1 - Math.Pow(b, Steps)).ToArray(), dtype: Weights.dtype).reshape(-1, 1);
+    private Tensor Correction(double[] betas) => Aligned.Tensor(betas.Select(b => 1 - Math.Pow(b, Steps)).ToArray(),
+        dtype: Weights.dtype).reshape(-1, 1);
 
     /// <summary>The update of both running means and u = (m/c1)/(√(v/c2) + ε).</summary>
-    internal static Tensor Normalized(Tensor gradient, Tensor mean, Tensor square, Tensor beta1, Tensor beta2, Tensor correction1, Tensor correction2, double epsilon)
+    internal static Tensor Normalized(Tensor gradient, Tensor mean,
+        Tensor square, Tensor beta1, Tensor beta2, Tensor correction1, Tensor correction2, double epsilon)
     {
         mean.mul_(beta1).add_((1 - beta1) * gradient);
         square.mul_(beta2).add_((1 - beta2) * gradient.square());
@@ -78,11 +82,13 @@ public sealed class AdamW : Adam
     /// <summary>AdamW on <paramref name="weights"/>.</summary>
     /// <param name="weights">(replica, parameter), changed in place.</param>
     /// <param name="rate">Learning rate η ≥ 0.</param>
-    /// <param name="decoupledDecay">λ ≥ 0, decoupled and multiplied by the learning rate; η·λ &lt; 1. PyTorch's default is 0.01; here it is said.</param>
+    /// <param name="decoupledDecay">λ ≥ 0, decoupled and multiplied by the learning rate; η·λ &lt; 1. PyTorch's default is 0.01; here it is
+    /// said.</param>
     /// <param name="beta1">Memory of the mean, in [0, 1); 0.9 by default.</param>
     /// <param name="beta2">Memory of the mean square, in [0, 1); 0.999 by default.</param>
     /// <param name="epsilon">ε ≥ 0, added to √v̂.</param>
-    public AdamW(Tensor weights, PerReplica rate, PerReplica decoupledDecay, PerReplica? beta1 = null, PerReplica? beta2 = null, double epsilon = 1e-8)
+    public AdamW(Tensor weights, PerReplica rate, PerReplica decoupledDecay,
+        PerReplica? beta1 = null, PerReplica? beta2 = null, double epsilon = 1e-8)
         : base(weights, rate, decoupledDecay, beta1, beta2, epsilon, default)
     {
     }

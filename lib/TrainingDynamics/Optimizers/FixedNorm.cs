@@ -28,9 +28,11 @@ public sealed class FixedNorm : Optimizer
     /// <param name="inner">Whose direction is followed; its rate and decay are not used.</param>
     /// <param name="layout">The blocks.</param>
     /// <param name="rate">η: the tangent of the angle, or, without normalized updates, the rate on the unit sphere.</param>
-    /// <param name="normalizeUpdate">Whether u is scaled to length 1; without, its length stays what the inner optimizer makes it at the unit sphere, times R.</param>
+    /// <param name="normalizeUpdate">Whether u is scaled to length 1; without, its length stays what the inner optimizer makes it at the
+    /// unit sphere, times R.</param>
     /// <param name="project">Whether u's part along w is taken out first; Hyperball does not.</param>
-    public FixedNorm(Optimizer inner, Layout layout, PerReplica rate, bool normalizeUpdate = true, bool project = true) : base(inner.Weights, rate, default)
+    public FixedNorm(Optimizer inner, Layout layout, PerReplica rate, bool normalizeUpdate = true, bool project = true)
+        : base(inner.Weights, rate, default)
         => (_inner, _layout, _normalizeUpdate, _project) = (inner, layout, normalizeUpdate, project);
 
     /// <inheritdoc/>

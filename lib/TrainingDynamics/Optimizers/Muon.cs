@@ -17,7 +17,8 @@ namespace TrainingDynamics.Optimizers;
 /// </summary>
 /// <remarks>
 /// Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/. For a matrix of m × n, ‖u‖² ≈ min(m, n). Liu et al. 2025,
-/// arXiv:2502.16982, use scale 0.2·√max(m, n), which gives every matrix an update rms of 0.2, AdamW's usual one, where the orthogonalization
+/// arXiv:2502.16982, use scale 0.2·√max(m, n), which gives every matrix an update rms of 0.2, AdamW's usual one, where the
+/// orthogonalization
 /// is exact; Newton-Schulz' singular values make it 0.17 or so.
 /// </remarks>
 public sealed class Muon : Optimizer
@@ -35,7 +36,8 @@ public sealed class Muon : Optimizer
     /// <param name="nesterov">Whether to look ahead.</param>
     /// <param name="exact">By singular value decomposition instead of Newton-Schulz.</param>
     /// <param name="matchRms">Whether to scale u by 0.2·√max(m, n).</param>
-    public Muon(Tensor weights, Layout layout, PerReplica rate, PerReplica? momentum = null, PerReplica decoupledDecay = default, bool nesterov = true, bool exact = false, bool matchRms = false)
+    public Muon(Tensor weights, Layout layout, PerReplica rate,
+        PerReplica? momentum = null, PerReplica decoupledDecay = default, bool nesterov = true, bool exact = false, bool matchRms = false)
         : base(weights, rate, decoupledDecay)
     {
         (_layout, _buffer, _momentum) = (layout, State(), Column(Beta(momentum ?? 0.95, nameof(momentum))));
@@ -58,7 +60,8 @@ public sealed class Muon : Optimizer
         });
     }
 
-    /// <summary>U·Vᵀ of each matrix' singular value decomposition, without the directions in which the matrix is 0 up to rounding.</summary>
+    /// <summary>U·Vᵀ of each matrix' singular value decomposition, without the directions in which the matrix is 0 up to
+    /// rounding.</summary>
     internal static Tensor Orthogonalized(Tensor matrices) => Runtime.Replicas.Finite(matrices, finite =>
     {
         var (u, s, vh) = linalg.svd(finite, fullMatrices: false);

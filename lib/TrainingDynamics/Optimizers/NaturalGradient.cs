@@ -10,7 +10,8 @@ namespace TrainingDynamics.Optimizers;
 /// F = diag(π) − π·πᵀ,  u = F⁺·g = g/π  (up to a constant, which a softmax does not see)
 /// θ ← θ − η·u
 /// </code>
-/// For the expected reward of one state g_a = −π_a(r_a − J), so every logit moves by η·(r_a − J) and π ← π·e^{ηr}/Z: multiplicative weights,
+/// For the expected reward of one state g_a = −π_a(r_a − J), so every logit moves by η·(r_a − J) and π ← π·e^{ηr}/Z: multiplicative
+/// weights,
 /// the same as <see cref="MirrorDescent"/>. A mean over X states divides both by X: the rate is then η/X. Unlike the plain gradient it does
 /// not favour what is likely already. An answer whose probability has underflowed to 0 is left where it is.
 /// </summary>
@@ -32,7 +33,8 @@ public sealed class NaturalGradient(Tensor logits, int answers, PerReplica rate)
 /// <summary>Mirror descent on the simplex with the entropy as mirror map.</summary>
 public static class MirrorDescent
 {
-    /// <summary>π ← π·e^{−η·d}/Z over the last axis, d = ∂L/∂π; computed on logarithms. It stays a distribution, and zeros stay zero.</summary>
+    /// <summary>π ← π·e^{−η·d}/Z over the last axis, d = ∂L/∂π; computed on logarithms. It stays a distribution, and zeros stay
+    /// zero.</summary>
     /// <param name="logPolicy">log π, (…, answer).</param>
     /// <param name="derivative">d, of the same shape.</param>
     /// <param name="rate">η ≥ 0.</param>

@@ -26,14 +26,17 @@ public abstract class Optimizer : IDisposable
     protected Optimizer(Tensor weights, PerReplica rate, PerReplica decoupledDecay)
     {
         if (weights.dim() != 2)
-            throw new ArgumentException($"weights have {weights.dim()} axes ({string.Join(" × ", weights.shape)}), expected (replica, parameter)", nameof(weights));
+            throw new ArgumentException(
+                $"weights have {weights.dim()} axes ({string.Join(" × ", weights.shape)}), expected (replica, parameter)", nameof(weights));
         Weights = weights;
         var rates = rate.Expand(Replicas, nameof(rate));
         var decays = decoupledDecay.Expand(Replicas, nameof(decoupledDecay));
         for (var r = 0; r < rates.Length; r++)
         {
             if (rates[r] * decays[r] >= 1)
-                throw new ArgumentException($"{nameof(decoupledDecay)} is {decays[r]} at rate {rates[r]}: η·λ = {rates[r] * decays[r]}, allowed is [0, 1)", nameof(decoupledDecay));
+                throw new ArgumentException(
+                    $"{nameof(decoupledDecay)} is {decays[r]} at rate {rates[r]}: η·λ = {rates[r] * decays[r]}, allowed is [0, 1)",
+                    nameof(decoupledDecay));
         }
         (Rates, Decays) = (rates, decays);
         (_rate, _decay, _decays) = (Column(rates), Column(decays), decays.Any(v => v > 0));
@@ -62,7 +65,8 @@ public abstract class Optimizer : IDisposable
     public void Step(Tensor gradient, double rateFactor = 1, double decayFactor = 1)
     {
         if (!gradient.shape.SequenceEqual(Weights.shape))
-            throw new ArgumentException($"gradient is {string.Join(" × ", gradient.shape)}, the weights are {string.Join(" × ", Weights.shape)}", nameof(gradient));
+            throw new ArgumentException(
+                $"gradient is {string.Join(" × ", gradient.shape)}, the weights are {string.Join(" × ", Weights.shape)}", nameof(gradient));
         RequireFactor(rateFactor, nameof(rateFactor));
         RequireFactor(decayFactor, nameof(decayFactor));
         using var scope = NewDisposeScope();

@@ -21,7 +21,8 @@ public sealed class Projected : Optimizer
     private readonly Layout _layout;
 
     /// <summary>The projected form of <paramref name="inner"/>, which it owns: rate and decay are the inner one's.</summary>
-    public Projected(Optimizer inner, Layout layout) : base(inner.Weights, inner.Rates.ToArray(), inner.Decays.ToArray()) => (_inner, _layout) = (inner, layout);
+    public Projected(Optimizer inner, Layout layout)
+        : base(inner.Weights, inner.Rates.ToArray(), inner.Decays.ToArray()) => (_inner, _layout) = (inner, layout);
 
     /// <inheritdoc/>
     protected internal override Tensor Direction(Tensor gradient)

@@ -26,7 +26,8 @@ public sealed class RAdam : Optimizer
     /// <param name="decoupledDecay">λ ≥ 0, decoupled and multiplied by the learning rate; η·λ &lt; 1.</param>
     /// <param name="beta1">Memory of the mean, in [0, 1).</param>
     /// <param name="beta2">Memory of the mean square, in [0, 1).</param>
-    public RAdam(Tensor weights, PerReplica rate, PerReplica decoupledDecay = default, double beta1 = 0.9, double beta2 = 0.999) : base(weights, rate, decoupledDecay)
+    public RAdam(Tensor weights, PerReplica rate, PerReplica decoupledDecay = default, double beta1 = 0.9, double beta2 = 0.999)
+        : base(weights, rate, decoupledDecay)
     {
         (_b1, _b2) = (Beta(beta1, nameof(beta1))[0], Beta(beta2, nameof(beta2))[0]);
         (_mean, _square, _beta1, _beta2) = (State(), State(), Column(Beta(beta1, nameof(beta1))), Column(Beta(beta2, nameof(beta2))));
@@ -36,7 +37,8 @@ public sealed class RAdam : Optimizer
     protected internal override Tensor Direction(Tensor gradient)
     {
         Tensor Correction(double beta) => full([1, 1], 1 - Math.Pow(beta, Steps), dtype: Weights.dtype);
-        var normalized = Adam.Normalized(gradient, _mean, _square, _beta1, _beta2, Correction(_b1), Correction(_b2), Epsilon / Math.Sqrt(1 - Math.Pow(_b2, Steps)));
+        var normalized = Adam.Normalized(gradient, _mean, _square,
+            _beta1, _beta2, Correction(_b1), Correction(_b2), Epsilon / Math.Sqrt(1 - Math.Pow(_b2, Steps)));
         return Warmup.RAdamLength(Steps, _b2) > 5 ? normalized * Warmup.RAdamFactor(Steps, _b2) : _mean / Correction(_b1);
     }
 }

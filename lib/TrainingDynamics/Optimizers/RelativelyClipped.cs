@@ -19,7 +19,8 @@ public sealed class RelativelyClipped : Optimizer
     private readonly Optimizer _inner;
     private readonly Tensor _threshold;
 
-    /// <summary>The clipped form of <paramref name="inner"/>, which it owns: rate and decay are the inner one's and must be positive.</summary>
+    /// <summary>The clipped form of <paramref name="inner"/>, which it owns: rate and decay are the inner one's and must be
+    /// positive.</summary>
     /// <param name="inner">Plain SGD with decoupled decay, in the paper's recipe.</param>
     /// <param name="factor">c &gt; 0.</param>
     /// <exception cref="ArgumentException">The factor, a rate or a decay is not positive.</exception>
@@ -27,7 +28,8 @@ public sealed class RelativelyClipped : Optimizer
     {
         var factors = factor.Expand(Replicas, nameof(factor), from: double.Epsilon);
         if (inner.Rates.Concat(inner.Decays).Any(v => v <= 0))
-            throw new ArgumentException($"rates {string.Join(", ", inner.Rates)} and decays {string.Join(", ", inner.Decays)} must be positive: the threshold is √(2λ/η)·‖w‖", nameof(inner));
+            throw new ArgumentException($"rates {string.Join(", ", inner.Rates)} and decays {string.Join(", ", inner.Decays)} must be "
+                + "positive: the threshold is √(2λ/η)·‖w‖", nameof(inner));
         _inner = inner;
         _threshold = Column([.. factors.Select((c, r) => c * Math.Sqrt(2 * inner.Decays[r] / inner.Rates[r]))]);
     }

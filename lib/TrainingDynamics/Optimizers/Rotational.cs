@@ -49,7 +49,8 @@ public sealed class Rotational : Optimizer
         var scale = (_square / (1 - Math.Pow(_memory, Steps))).sqrt();
         return ByBlock(_layout, block => block.Invariance == Invariance.None
             ? Layout.Slice(update, block)
-            : Layout.Slice(update, block) / scale.narrow(1, _layout.IndexOf(block.Name), 1) * Layout.Slice(Weights, block).norm(1, keepdim: true));
+            : Layout.Slice(update, block) / scale.narrow(1, _layout.IndexOf(block.Name),
+                1) * Layout.Slice(Weights, block).norm(1, keepdim: true));
     }
 
     /// <inheritdoc/>

@@ -33,7 +33,8 @@ public sealed class Sgd : Optimizer
     /// <param name="nesterov">Whether to look ahead.</param>
     /// <param name="firstBuffer">The momentum buffer's first value b, (replica, parameter); 0 by default.</param>
     /// <exception cref="ArgumentException">A setting is out of its range, or has neither one value nor one for each replica.</exception>
-    public Sgd(Tensor weights, PerReplica rate, PerReplica momentum = default, PerReplica decoupledDecay = default, PerReplica l2 = default, bool nesterov = false, Tensor? firstBuffer = null)
+    public Sgd(Tensor weights, PerReplica rate, PerReplica momentum = default,
+        PerReplica decoupledDecay = default, PerReplica l2 = default, bool nesterov = false, Tensor? firstBuffer = null)
         : base(weights, rate, decoupledDecay)
     {
         var mu = momentum.Expand(Replicas, nameof(momentum), below: 1);

@@ -7,7 +7,8 @@ namespace TrainingDynamics.Runtime;
 public static class Aligned
 {
     /// <summary>
-    /// A copy of <paramref name="values"/> in torch's own memory, which starts at a multiple of 64 bytes. <c>torch.tensor</c> leaves the values in
+    /// A copy of <paramref name="values"/> in torch's own memory, which starts at a multiple of 64 bytes. <c>torch.tensor</c> leaves the
+    /// values in
     /// the managed heap, at whatever multiple of 8 they happen to be; matrix products round differently there, and a run would not repeat.
     /// </summary>
     /// <param name="values">Numbers, an array of one or more dimensions.</param>

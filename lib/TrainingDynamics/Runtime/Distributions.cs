@@ -9,7 +9,8 @@ internal static class Distributions
     /// <summary>How far from 1 a row may sum, for float32 softmaxes over many items.</summary>
     private const double Tolerance = 1e-4;
 
-    /// <summary>The policy, if each row over the last axis is not negative and sums to 1. Rows that are not finite belong to a diverged replica and pass.</summary>
+    /// <summary>The policy, if each row over the last axis is not negative and sums to 1. Rows that are not finite belong to a diverged
+    /// replica and pass.</summary>
     /// <exception cref="ArgumentException">A finite row is no distribution.</exception>
     public static Tensor Required(Tensor policy, string name)
     {
@@ -38,7 +39,8 @@ internal static class Distributions
         using var quiet = no_grad();
         var sum = log.logsumexp(-1);
         if (((sum.abs() > Tolerance) & ~sum.isnan()).any().item<bool>())
-            throw new ArgumentException($"{name} are no log-probabilities: Σ exp over the answers goes from {sum.exp().min().ToDouble()} to {sum.exp().max().ToDouble()}, "
+            throw new ArgumentException($"{name} are no log-probabilities: Σ exp over the answers goes from {sum.exp().min().ToDouble()} "
+                + $"to {sum.exp().max().ToDouble()}, "
                 + "and must be 1 everywhere", name);
         return log;
     }

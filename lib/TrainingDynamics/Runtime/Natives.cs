@@ -38,18 +38,21 @@ public static class Natives
 
     /// <summary>Where a healed copy is kept: one folder for each user, shared by all processes.</summary>
     public static string DefaultCache { get; } = Path.Combine(
-        Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify) is { Length: > 0 } local
+        Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData,
+            Environment.SpecialFolderOption.DoNotVerify) is { Length: > 0 } local
             ? local
             : Path.GetTempPath(),
         "TrainingDynamics", "natives");
 
-    /// <summary>Loads libtorch from <paramref name="torchFolder"/> and TorchSharp's library from <paramref name="torchSharpFolder"/>.</summary>
+    /// <summary>Loads libtorch from <paramref name="torchFolder"/> and TorchSharp's library from <paramref
+    /// name="torchSharpFolder"/>.</summary>
     /// <exception cref="NativeLoadException">A file is missing, or does not load and cannot be healed; says why and what to do.</exception>
     internal static NativeReport Load(string torchFolder, string torchSharpFolder, string cache)
     {
         var (dependencies, own) =
             OperatingSystem.IsWindows() ? (new[] { "c10.dll", "torch_cpu.dll", "torch.dll" }, "LibTorchSharp.dll") :
-            OperatingSystem.IsMacOS() ? (["libomp.dylib", "libc10.dylib", "libtorch_cpu.dylib", "libtorch.dylib"], "libLibTorchSharp.dylib") :
+            OperatingSystem.IsMacOS() ? (["libomp.dylib", "libc10.dylib", "libtorch_cpu.dylib", "libtorch.dylib"],
+                "libLibTorchSharp.dylib") :
             (["libgomp-98b21ff3.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so"], "libLibTorchSharp.so");
 
         foreach (var name in dependencies)
@@ -69,7 +72,8 @@ public static class Natives
         }
     }
 
-    /// <summary>Writes a healed copy of <paramref name="library"/> under <paramref name="cache"/>, or returns the one that is there.</summary>
+    /// <summary>Writes a healed copy of <paramref name="library"/> under <paramref name="cache"/>, or returns the one that is
+    /// there.</summary>
     internal static string Heal(string library, string cache)
     {
         var bytes = File.ReadAllBytes(library);
@@ -77,7 +81,8 @@ public static class Natives
         var target = Path.Combine(cache, key, Path.GetFileName(library));
         if (!ElfVersions.MakeWeak(bytes, MissingVersion))
             throw new NativeLoadException(
-                $"{library} needs {MissingVersion}, which this system's libstdc++ lacks, and the library could not be healed: its version table has no such entry. " +
+                $"{library} needs {MissingVersion}, which this system's libstdc++ lacks, and the library could not be healed: its "
+                    + "version table has no such entry. " +
                 "Install a libstdc++ of GCC 13 or newer (Debian 13, Ubuntu 24.04).");
         // Whole or not at all, and harmless when two processes do it at once: the name appears by a rename only.
         if (!File.Exists(target) || !bytes.AsSpan().SequenceEqual(File.ReadAllBytes(target)))
@@ -92,7 +97,8 @@ public static class Natives
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
                 throw new NativeLoadException(
-                    $"{library} needs {MissingVersion}, which this system's libstdc++ lacks. A healed copy could not be written to {cache}: {e.Message} " +
+                    $"{library} needs {MissingVersion}, which this system's libstdc++ lacks. A healed copy could not be written to "
+                        + $"{cache}: {e.Message} " +
                     "Make that folder writable, or install a libstdc++ of GCC 13 or newer (Debian 13, Ubuntu 24.04).", e);
             }
         }

@@ -31,16 +31,19 @@ public readonly struct PerReplica
     /// <param name="name">The setting's name, for the error.</param>
     /// <param name="from">The least value allowed.</param>
     /// <param name="below">The value to stay below.</param>
-    /// <exception cref="ArgumentException">The count is neither one nor <paramref name="replicas"/>, or a value is not finite or outside [<paramref name="from"/>, <paramref name="below"/>).</exception>
+    /// <exception cref="ArgumentException">The count is neither one nor <paramref name="replicas"/>, or a value is not finite or outside
+    /// [<paramref name="from"/>, <paramref name="below"/>).</exception>
     public double[] Expand(int replicas, string name, double from = 0, double below = double.PositiveInfinity)
     {
         var values = _values ?? [0];
         if (values.Length != 1 && values.Length != replicas)
-            throw new ArgumentException($"{name} has {values.Length} values, but the run has {replicas} replicas: give one value, or one for each replica", name);
+            throw new ArgumentException(
+                $"{name} has {values.Length} values, but the run has {replicas} replicas: give one value, or one for each replica", name);
         foreach (var value in values)
         {
             if (!double.IsFinite(value) || value < from || value >= below)
-                throw new ArgumentException($"{name} is {value}, allowed is a number in [{from}, {(double.IsPositiveInfinity(below) ? "∞" : below)})", name);
+                throw new ArgumentException(
+                    $"{name} is {value}, allowed is a number in [{from}, {(double.IsPositiveInfinity(below) ? "∞" : below)})", name);
         }
         return values.Length == replicas ? values : [.. Enumerable.Repeat(values[0], replicas)];
     }

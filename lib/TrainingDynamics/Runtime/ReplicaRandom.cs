@@ -7,7 +7,8 @@ namespace TrainingDynamics.Runtime;
 /// Random numbers for a batch of runs: each replica draws from a generator of its own seed, so a replica gets the same
 /// numbers alone as among others, and two replicas of one seed get the same numbers as each other.
 /// </summary>
-/// <remarks>A sweep pairs its settings by repeating the seeds: seeds 1, 2, 3 under two rates are the six replicas 1, 2, 3, 1, 2, 3.</remarks>
+/// <remarks>A sweep pairs its settings by repeating the seeds: seeds 1, 2, 3 under two rates are the six replicas 1, 2, 3, 1, 2,
+/// 3.</remarks>
 public sealed class ReplicaRandom : IDisposable
 {
     private readonly Generator[] _generators;

@@ -24,7 +24,8 @@ public static class Seeds
             throw new ArgumentException("at least one seed is needed to make more of, got none", nameof(seeds));
         if (count < 1)
             throw new ArgumentException($"count is {count}, at least 1 is needed", nameof(count));
-        return [.. Enumerable.Range(0, count).Select(i => i < seeds.Count ? seeds[i] : Split(seeds[i % seeds.Count], $"more {i / seeds.Count}"))];
+        return [.. Enumerable.Range(0, count)
+            .Select(i => i < seeds.Count ? seeds[i] : Split(seeds[i % seeds.Count], $"more {i / seeds.Count}"))];
     }
 
     private static int Split(int seed, string name)

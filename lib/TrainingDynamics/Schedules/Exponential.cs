@@ -51,7 +51,9 @@ public static class Exponential
         Require.Fraction(momentum, nameof(momentum));
         var most = Math.Pow(1 - Math.Sqrt(momentum), 2);
         if (product > most)
-            throw new ArgumentException($"η·λ is {product} at momentum {momentum}: the exponential schedule exists for η·λ in (0, (1 − √γ)²] = (0, {most:G4}]", nameof(l2));
+            throw new ArgumentException(
+                $"η·λ is {product} at momentum {momentum}: the exponential schedule exists for η·λ in (0, (1 − √γ)²] = (0, {most:G4}]",
+                nameof(l2));
         var half = (1 - momentum + product) / 2;
         return product / (half + Math.Sqrt(Math.Max(0, (half * half) - product)));
     }
@@ -64,13 +66,15 @@ public static class Exponential
     /// Ours; we have not seen it in the literature. The gradients of the growing weights are ρ^{t} of the others', so both
     /// running means forget faster by that factor, and the rest are the constants and bias corrections that differ.
     /// </remarks>
-    public static (Func<int, double> Rate, double Beta1, double Beta2) OfAdamW(double rate, double decoupledDecay, double beta1, double beta2)
+    public static (Func<int, double> Rate, double Beta1, double Beta2) OfAdamW(double rate,
+        double decoupledDecay, double beta1, double beta2)
     {
         Require.Fraction(beta1, nameof(beta1));
         Require.Fraction(beta2, nameof(beta2));
         var rho = 1 - Require.Product(rate, decoupledDecay, nameof(decoupledDecay));
         var (b1, b2) = (beta1 * rho, beta2 * rho * rho);
         var constant = (1 - beta1) / (1 - b1) * Math.Sqrt((1 - b2) / (1 - beta2));
-        return (t => Math.Pow(rho, -t) * constant * (1 - Math.Pow(b1, t)) / (1 - Math.Pow(beta1, t)) * Math.Sqrt((1 - Math.Pow(beta2, t)) / (1 - Math.Pow(b2, t))), b1, b2);
+        return (t => Math.Pow(rho, -t) * constant * (1 - Math.Pow(b1, t))
+            / (1 - Math.Pow(beta1, t)) * Math.Sqrt((1 - Math.Pow(beta2, t)) / (1 - Math.Pow(b2, t))), b1, b2);
     }
 }

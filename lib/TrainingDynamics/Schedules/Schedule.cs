@@ -16,7 +16,8 @@ public static class Schedule
         return t => t <= steps ? (double)t / steps : after?.Invoke(t - steps) ?? 1;
     }
 
-    /// <summary>(1 + cos(π·t/<paramref name="steps"/>))/2, from 1 to 0; 0 afterwards (Loshchilov and Hutter 2017, arXiv:1608.03983).</summary>
+    /// <summary>(1 + cos(π·t/<paramref name="steps"/>))/2, from 1 to 0; 0 afterwards (Loshchilov and Hutter 2017,
+    /// arXiv:1608.03983).</summary>
     public static Func<int, double> Cosine(int steps)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
@@ -38,6 +39,7 @@ public static class Schedule
         return t => Math.Pow(factor, at.Count(step => t >= step));
     }
 
-    /// <summary>A decay proportional to the rate, λ_t ∝ η_t: the rate's own schedule as the decay's factor (AdamC; Defazio 2025, arXiv:2506.02285).</summary>
+    /// <summary>A decay proportional to the rate, λ_t ∝ η_t: the rate's own schedule as the decay's factor (AdamC; Defazio 2025,
+    /// arXiv:2506.02285).</summary>
     public static Func<int, double> DecayProportionalTo(Func<int, double> rate) => rate;
 }

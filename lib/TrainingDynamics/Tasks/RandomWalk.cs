@@ -21,7 +21,8 @@ public sealed class RandomWalk : ITask, IDisposable
     /// <param name="norm">‖w_0‖ &gt; 0.</param>
     /// <param name="gradientScale">σ ≥ 0.</param>
     /// <param name="dtype">float32 or float64.</param>
-    public RandomWalk(long dimension, ReplicaRandom random, PerReplica? norm = null, PerReplica? gradientScale = null, ScalarType dtype = ScalarType.Float32)
+    public RandomWalk(long dimension, ReplicaRandom random, PerReplica? norm = null,
+        PerReplica? gradientScale = null, ScalarType dtype = ScalarType.Float32)
     {
         if (dimension < 2)
             throw new ArgumentException($"{nameof(dimension)} is {dimension}, at least 2 are needed for a tangent", nameof(dimension));
@@ -51,7 +52,8 @@ public sealed class RandomWalk : ITask, IDisposable
         var noise = _random.Normal([_dimension], Weights.dtype);
         var square = Weights.square().sum(1, keepdim: true);
         var tangent = noise - ((noise * Weights).sum(1, keepdim: true) / square * Weights);
-        return (zeros(_random.Replicas, dtype: Weights.dtype).MoveToOuterDisposeScope(), (tangent * (_scale / square.sqrt())).MoveToOuterDisposeScope());
+        return (zeros(_random.Replicas, dtype: Weights.dtype).MoveToOuterDisposeScope(),
+            (tangent * (_scale / square.sqrt())).MoveToOuterDisposeScope());
     }
 
     /// <inheritdoc/>

@@ -4,7 +4,8 @@ namespace TrainingDynamics.Theory;
 /// <param name="Norm">‖w‖ there.</param>
 /// <param name="Angle">θ = ∠(w_t, w_{t+1}) of a step there, in radians.</param>
 /// <param name="RelaxationRate">
-/// How fast the norm's conserved power returns, in 1/step: N² for SGD, N for normalized updates. To first order in ηλ: at ηλ = .1 it is a fifth too slow.
+/// How fast the norm's conserved power returns, in 1/step: N² for SGD, N for normalized updates. To first order in ηλ: at ηλ = .1 it is a
+/// fifth too slow.
 /// </param>
 public sealed record EquilibriumPoint(double Norm, double Angle, double RelaxationRate);
 
@@ -39,11 +40,13 @@ public static class Equilibrium
         Require.Fraction(momentum, nameof(momentum));
         // The gradient is g̃/‖w‖, so U² = G/(N(1−α²)), and N = η²U²A/(1−ρ²) is an equation for N².
         var fourth = rate * rate * gradientSquared / (1 - (momentum * momentum)) * Memory(momentum, rho) / Shrink(product);
-        return new EquilibriumPoint(Math.Pow(fourth, 0.25), AngleOf(Shrink(product) / Memory(momentum, rho), product), 4 * rate * decoupledDecay);
+        return new EquilibriumPoint(Math.Pow(fourth, 0.25), AngleOf(Shrink(product) / Memory(momentum, rho), product),
+            4 * rate * decoupledDecay);
     }
 
     /// <summary>
-    /// SGD with Nesterov's momentum α and decoupled decay. The update u = g + αb is Σ c_k·g_{t−k} with c_0 = 1 + α, c_k = α^{k+1}, and the weight
+    /// SGD with Nesterov's momentum α and decoupled decay. The update u = g + αb is Σ c_k·g_{t−k} with c_0 = 1 + α, c_k = α^{k+1}, and the
+    /// weight
     /// −η·Σ d_k·g_{t−k} with d_k = Σ_{j≤k} ρ^{k−j}·c_j, so N² = η²G·Σd², and x = Σc²/Σd² gives θ. For small ηλ the norm is that of plain
     /// momentum, (ηG/[2λ(1−α)²])^{1/4}.
     /// </summary>
@@ -64,12 +67,14 @@ public static class Equilibrium
         var update = ahead + (square * square / (1 - square));
         var weight = (((ahead + square) * (1 + (alpha * rho))) - (2 * alpha * (1 + alpha) * (alpha + rho)))
             / ((1 - (alpha * rho)) * (1 - square) * Shrink(product));
-        return new EquilibriumPoint(Math.Pow(rate * rate * gradientSquared * weight, 0.25), AngleOf(update / weight, product), 4 * rate * decoupledDecay);
+        return new EquilibriumPoint(Math.Pow(rate * rate * gradientSquared * weight, 0.25),
+            AngleOf(update / weight, product), 4 * rate * decoupledDecay);
     }
 
     /// <summary>
     /// SGD with Nesterov's momentum α and L2 in the gradient: with p = ηλ, r = 1 − p, the weight obeys
-    /// w′ = (1+α)r·w − αr·w₋ − η[(1+α)g − αg₋]. Its variance γ₀ (in units of η²G/N) and first autocovariance γ₁ = γ₀·cos θ solve that recursion's
+    /// w′ = (1+α)r·w − αr·w₋ − η[(1+α)g − αg₋]. Its variance γ₀ (in units of η²G/N) and first autocovariance γ₁ = γ₀·cos θ solve that
+    /// recursion's
     /// two equations; N² = η²G·γ₀.
     /// </summary>
     /// <remarks>Exact for white noise and any p &lt; 2(1 + α)/(1 + 2α), where the recursion is stable. Ours, as far as we know.</remarks>
@@ -106,7 +111,8 @@ public static class Equilibrium
         Require.Fraction(momentum, nameof(momentum));
         var product = Require.Product(rate, l2, nameof(l2), below: 2 * (1 + momentum));
         var fourth = rate * gradientSquared / (l2 * (1 - momentum) * (2 - (product / (1 + momentum))));
-        return new EquilibriumPoint(Math.Pow(fourth, 0.25), 2 * Math.Asin(Math.Sqrt(product / (1 + momentum) / 2)), 4 * product / (1 - momentum));
+        return new EquilibriumPoint(Math.Pow(fourth, 0.25), 2 * Math.Asin(Math.Sqrt(product / (1 + momentum) / 2)),
+            4 * product / (1 - momentum));
     }
 
     /// <summary>
@@ -129,7 +135,8 @@ public static class Equilibrium
     /// Adam with L2 in the gradient: ‖w‖ = (η‖g̃‖₁/2λ)^{1/3}, ‖g̃‖₁ the sum over coordinates of the gradient's rms at the unit
     /// sphere; 2·sin(θ/2) = η·√(d(1−β1)/(1+β1))/‖w‖, which depends on the gradient's scale as its power −1/3.
     /// </summary>
-    /// <remarks>Assumes λ‖w‖ ≪ the gradient's rms, so that v̂ is the gradient's alone. Relaxation: N^{3/2} at 3ηλ/(rms of the gradient).</remarks>
+    /// <remarks>Assumes λ‖w‖ ≪ the gradient's rms, so that v̂ is the gradient's alone. Relaxation: N^{3/2} at 3ηλ/(rms of the
+    /// gradient).</remarks>
     /// <param name="rate">η.</param>
     /// <param name="l2">λ_L2, in the gradient.</param>
     /// <param name="dimension">d.</param>
@@ -146,7 +153,9 @@ public static class Equilibrium
         var gradientRms = unitGradientSum / dimension / norm;
         var step = rate * Math.Sqrt(dimension * (1 - beta1) / (1 + beta1)) / norm;
         if (!(step <= 2))
-            throw new ArgumentException($"{nameof(l2)} is {l2}: a step would be {step:G4} of the norm, and two weights of one norm are at most 2 apart", nameof(l2));
+            throw new ArgumentException(
+                $"{nameof(l2)} is {l2}: a step would be {step:G4} of the norm, and two weights of one norm are at most 2 apart",
+                nameof(l2));
         return new EquilibriumPoint(norm, 2 * Math.Asin(step / 2), 3 * rate * l2 / gradientRms);
     }
 
@@ -168,7 +177,8 @@ public static class Equilibrium
         var variance = ((1 - beta1) * (1 - beta1)) + old;
         var amplification = 1.0;
         for (var (k, power) = (1, rho); k < 100_000 && power * Math.Pow(beta2, k) > 1e-12; k++, power *= rho)
-            amplification += 4 / Math.PI * power * Math.Asin((((1 - beta1) * beta1 * (1 - beta2) * Math.Pow(beta2, k - 1)) + (old * Math.Pow(beta2, k))) / variance);
+            amplification += 4 / Math.PI * power
+                * Math.Asin((((1 - beta1) * beta1 * (1 - beta2) * Math.Pow(beta2, k - 1)) + (old * Math.Pow(beta2, k))) / variance);
         return Measured(rate, decoupledDecay, dimension, amplification);
     }
 
@@ -179,7 +189,8 @@ public static class Equilibrium
     /// <param name="rate">η.</param>
     /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
     /// <param name="updateSquared">U² = E‖u‖².</param>
-    /// <param name="amplification">κ = 1 + 2Σ ρ^k·corr(u_t, u_{t+k}), in [p/(2 − p), (2 − p)/p], p = ηλ: updates that always turn round, or never.</param>
+    /// <param name="amplification">κ = 1 + 2Σ ρ^k·corr(u_t, u_{t+k}), in [p/(2 − p), (2 − p)/p], p = ηλ: updates that always turn round, or
+    /// never.</param>
     public static EquilibriumPoint Measured(double rate, double decoupledDecay, double updateSquared, double amplification)
     {
         var (product, rho) = Rho(rate, decoupledDecay, nameof(decoupledDecay));
@@ -187,13 +198,17 @@ public static class Equilibrium
         Require.Positive(amplification, nameof(amplification));
         var most = (2 - product) / product;
         if (amplification > most * (1 + 1e-12) || amplification < (1 - 1e-12) / most)
-            throw new ArgumentException($"{nameof(amplification)} is {amplification}, allowed at this ηλ is a number in [{1 / most}, {most}]", nameof(amplification));
+            throw new ArgumentException(
+                $"{nameof(amplification)} is {amplification}, allowed at this ηλ is a number in [{1 / most}, {most}]",
+                nameof(amplification));
         var shrink = Shrink(product);
-        return new EquilibriumPoint(Math.Sqrt(rate * rate * updateSquared * amplification / shrink), AngleOf(shrink / amplification, product), 2 * rate * decoupledDecay);
+        return new EquilibriumPoint(Math.Sqrt(rate * rate * updateSquared * amplification / shrink),
+            AngleOf(shrink / amplification, product), 2 * rate * decoupledDecay);
     }
 
     /// <summary>
-    /// Projected SGD (SGDP): every update is tangential, so momentum does not amplify: N² = η²G/(1−α²)/(1−ρ²), cos θ = ρ, so θ ≈ √(2ηλ), whatever
+    /// Projected SGD (SGDP): every update is tangential, so momentum does not amplify: N² = η²G/(1−α²)/(1−ρ²), cos θ = ρ, so θ ≈ √(2ηλ),
+    /// whatever
     /// the momentum.
     /// </summary>
     /// <remarks>The norm assumes that the buffer's radial part is small, θ/(1 − α) ≪ 1; the angle does not need that.</remarks>
@@ -211,7 +226,8 @@ public static class Equilibrium
     }
 
     /// <summary>
-    /// Projected AdamW (AdamP): every update is tangential, so its memory does not amplify: N = η²U²/(1−ρ²), U² = d(1−β1)/(1+β1), cos θ = ρ, so
+    /// Projected AdamW (AdamP): every update is tangential, so its memory does not amplify: N = η²U²/(1−ρ²), U² = d(1−β1)/(1+β1), cos θ =
+    /// ρ, so
     /// θ ≈ √(2ηλ), whatever β1.
     /// </summary>
     /// <remarks>The norm assumes that the momentum's radial part is small, θ/(1 − β1) ≪ 1; the angle does not need that.</remarks>
@@ -231,10 +247,12 @@ public static class Equilibrium
 
     /// <summary>The turn of w′ = ρw − ηu at constant norm, from x = η²U²/‖w‖² = 1 + ρ² − 2ρ·cos θ.</summary>
     private static double AngleOf(double x, double product)
-        => 2 * Math.Asin(Math.Sqrt(Math.Clamp((x - (product * product)) / (1 - product), 0, 4)) / 2);      // clamped against rounding at the ends
+        // clamped against rounding at the ends
+        => 2 * Math.Asin(Math.Sqrt(Math.Clamp((x - (product * product)) / (1 - product), 0, 4)) / 2);
 
     /// <summary>p = ηλ and ρ = 1 − p.</summary>
-    private static (double Product, double Rho) Rho(double rate, double decay, string name) => (Require.Product(rate, decay, name), 1 - (rate * decay));
+    private static (double Product, double Rho) Rho(double rate,
+        double decay, string name) => (Require.Product(rate, decay, name), 1 - (rate * decay));
 
     /// <summary>1 − ρ² = p(2 − p), exact for small p too.</summary>
     private static double Shrink(double product) => product * (2 - product);

@@ -22,10 +22,12 @@ public static class KlMinimal
 
     /// <summary>−ln P₀.</summary>
     /// <exception cref="ArgumentException">The base is no distribution, or has no mass on S.</exception>
-    public static double Distance(IReadOnlyList<double> basePolicy, IReadOnlyList<bool> correct) => -Math.Log(CorrectMass(basePolicy, correct));
+    public static double Distance(IReadOnlyList<double> basePolicy,
+        IReadOnlyList<bool> correct) => -Math.Log(CorrectMass(basePolicy, correct));
 
     /// <summary>The fixed point of reward with a penalty β·KL(π‖p₀): π(a) ∝ p₀(a)·e^{r(a)/β}.</summary>
-    /// <remarks>Levine 2018, arXiv:1805.00909; Korbak, Perez and Buckley 2022, arXiv:2205.11275. For β → 0 it is <see cref="Policy"/>.</remarks>
+    /// <remarks>Levine 2018, arXiv:1805.00909; Korbak, Perez and Buckley 2022, arXiv:2205.11275. For β → 0 it is <see
+    /// cref="Policy"/>.</remarks>
     /// <exception cref="ArgumentException">β is not positive, a reward is not finite, or the base is no distribution.</exception>
     public static double[] Regularized(IReadOnlyList<double> basePolicy, IReadOnlyList<double> reward, double beta)
     {
@@ -35,7 +37,8 @@ public static class KlMinimal
         if (reward.Where(r => !double.IsFinite(r)).Cast<double?>().FirstOrDefault() is { } bad)
             throw new ArgumentException($"a reward is {bad}; rewards must be finite", nameof(reward));
         var top = reward.Where((_, a) => basePolicy[a] > 0).Max();                         // so that nothing overflows for small β
-        return Logarithms.Normalized([.. basePolicy.Zip(reward, (p, r) => p > 0 ? Math.Log(p) + ((r - top) / beta) : double.NegativeInfinity)]);
+        return Logarithms.Normalized([.. basePolicy.Zip(reward,
+            (p, r) => p > 0 ? Math.Log(p) + ((r - top) / beta) : double.NegativeInfinity)]);
     }
 
     /// <summary>
@@ -44,7 +47,8 @@ public static class KlMinimal
     /// outside, Π(1/p₀(i) − s)·Π(1/p₀(j) + u) is constant, and J fixes s. For J → 1 all of it is on the likeliest correct arm.
     /// </summary>
     /// <remarks>
-    /// Ours, from θ̇_i = π_i(1 − J) in S and θ̇_j = −π_j·J outside. Assumes a reward of 0 or 1, exact gradients and small steps; sampling noise and
+    /// Ours, from θ̇_i = π_i(1 − J) in S and θ̇_j = −π_j·J outside. Assumes a reward of 0 or 1, exact gradients and small steps; sampling
+    /// noise and
     /// momentum leave it. It is not the KL-minimal policy unless the right arms have equal odds.
     /// </remarks>
     /// <exception cref="ArgumentException">J is not in [P₀, 1), or the base is no distribution or has no mass on S.</exception>
@@ -54,7 +58,9 @@ public static class KlMinimal
         if (basePolicy.Any(p => p == 0))
             throw new ArgumentException("the base has an answer without mass; a softmax has none such", nameof(basePolicy));
         if (!(success >= start && success < 1))
-            throw new ArgumentException($"{nameof(success)} is {success}, allowed is a number in [{start}, 1): the flow starts there and never arrives", nameof(success));
+            throw new ArgumentException(
+                $"{nameof(success)} is {success}, allowed is a number in [{start}, 1): the flow starts there and never arrives",
+                nameof(success));
         double[] right = [.. basePolicy.Where((_, a) => correct[a]).Select(p => 1 / p)];
         double[] wrong = [.. basePolicy.Where((_, a) => !correct[a]).Select(p => 1 / p)];
         var (top, atStart) = (right.Min(), wrong.Sum(Math.Log));
@@ -65,7 +71,8 @@ public static class KlMinimal
         {
             var target = logProduct - right.Sum(c => Math.Log(Inside(c, below)));
             double Excess(double logU) => wrong.Sum(c => Math.Log(c + Math.Exp(logU))) - target;
-            return target <= atStart || Excess(-80) >= 0 ? 0 : Math.Exp(Brent.FindRoot(Excess, -80, (target / wrong.Length) + 1, 1e-14, 1000));
+            return target <= atStart || Excess(-80) >= 0 ? 0
+                : Math.Exp(Brent.FindRoot(Excess, -80, (target / wrong.Length) + 1, 1e-14, 1000));
         }
         // ln J/(1 − J), which tells successes apart that differ only in their last digits before 1.
         double LogOdds(double below)
@@ -74,7 +81,8 @@ public static class KlMinimal
             return Math.Log(right.Sum(c => 1 / Inside(c, below))) - Math.Log(wrong.Sum(c => 1 / (c + u)));
         }
         var wanted = Math.Log(success / (1 - success));
-        var below = success == start ? top : Math.Exp(Brent.FindRoot(log => LogOdds(Math.Exp(log)) - wanted, -300, Math.Log(top), 1e-13, 1000));
+        var below = success == start ? top
+            : Math.Exp(Brent.FindRoot(log => LogOdds(Math.Exp(log)) - wanted, -300, Math.Log(top), 1e-13, 1000));
         var u = Outside(below);
         return Logarithms.Normalized([.. basePolicy.Select((p, a) => -Math.Log(correct[a] ? Inside(1 / p, below) : (1 / p) + u))]);
     }
@@ -93,6 +101,7 @@ public static class KlMinimal
         if (basePolicy.Count != answers)
             throw new ArgumentException($"the base has {basePolicy.Count} answers, the rewards {answers}", nameof(basePolicy));
         if (basePolicy.Any(p => !(p >= 0)) || Math.Abs(basePolicy.Sum() - 1) > 1e-9)
-            throw new ArgumentException($"the base is no distribution: its entries sum to {basePolicy.Sum()}, the least is {basePolicy.Min()}", nameof(basePolicy));
+            throw new ArgumentException(
+                $"the base is no distribution: its entries sum to {basePolicy.Sum()}, the least is {basePolicy.Min()}", nameof(basePolicy));
     }
 }

@@ -9,10 +9,12 @@ namespace TrainingDynamics.Theory;
 public static class OffPolicySupervision
 {
     /// <summary>The minimum of cross-entropy on clicks: argmin −Σ π_log·r·ln π is π(a) = π_log(a)·r(a)/Σ π_log·r.</summary>
-    /// <exception cref="ArgumentException">The lists differ in length, a number is negative or not finite, or no clicks come at all.</exception>
+    /// <exception cref="ArgumentException">The lists differ in length, a number is negative or not finite, or no clicks come at
+    /// all.</exception>
     public static double[] ClickFixedPoint(IReadOnlyList<double> logger, IReadOnlyList<double> reward) => Retrained(logger, reward, 1);
 
-    /// <summary>The same after <paramref name="rounds"/> rounds, each trained on the clicks that the policy before it got: π_t ∝ π_log·r^t. Rejection sampling, renewed every round.</summary>
+    /// <summary>The same after <paramref name="rounds"/> rounds, each trained on the clicks that the policy before it got: π_t ∝ π_log·r^t.
+    /// Rejection sampling, renewed every round.</summary>
     /// <exception cref="ArgumentException">As for <see cref="ClickFixedPoint"/>, or <paramref name="rounds"/> is negative.</exception>
     public static double[] Retrained(IReadOnlyList<double> logger, IReadOnlyList<double> reward, int rounds)
     {
@@ -21,7 +23,8 @@ public static class OffPolicySupervision
         return Normalized(logger, reward, r => rounds == 0 ? 0 : rounds * Math.Log(r));
     }
 
-    /// <summary>The minimum under exponential weights e^{r/τ} for clicks of 0 and 1: π ∝ π_log·(1 + r·(e^{1/τ} − 1)). τ → 0 is <see cref="ClickFixedPoint"/>, τ → ∞ the logger.</summary>
+    /// <summary>The minimum under exponential weights e^{r/τ} for clicks of 0 and 1: π ∝ π_log·(1 + r·(e^{1/τ} − 1)). τ → 0 is <see
+    /// cref="ClickFixedPoint"/>, τ → ∞ the logger.</summary>
     /// <exception cref="ArgumentException">As for <see cref="ClickFixedPoint"/>, or τ is not positive.</exception>
     public static double[] ExponentialFixedPoint(IReadOnlyList<double> logger, IReadOnlyList<double> reward, double temperature)
     {
@@ -33,10 +36,12 @@ public static class OffPolicySupervision
     }
 
     /// <summary>
-    /// The best policy of which K independent draws are shown: max Σ r·[1 − (1 − π)^K] is π(a) = max(0, 1 − (λ/r(a))^{1/(K−1)}), λ such that it sums to 1.
+    /// The best policy of which K independent draws are shown: max Σ r·[1 − (1 − π)^K] is π(a) = max(0, 1 − (λ/r(a))^{1/(K−1)}), λ such
+    /// that it sums to 1.
     /// For K = 1 all mass is on the best item.
     /// </summary>
-    /// <remarks>Chen et al. 2019, arXiv:1812.02353, optimize this; the closed form is the condition K(1 − π)^{K−1}·r = const where π &gt; 0. For K = 2 and rewards 10, 9, 1, …: 10/19 and 9/19.</remarks>
+    /// <remarks>Chen et al. 2019, arXiv:1812.02353, optimize this; the closed form is the condition K(1 − π)^{K−1}·r = const where π &gt;
+    /// 0. For K = 2 and rewards 10, 9, 1, …: 10/19 and 9/19.</remarks>
     /// <exception cref="ArgumentException">A reward is not positive and finite, or K is less than 1.</exception>
     public static double[] TopK(IReadOnlyList<double> reward, int slots)
     {
@@ -56,7 +61,8 @@ public static class OffPolicySupervision
                 break;
             (shown, excess) = (shown + 1, excess + d);
         }
-        return [.. reward.Select(Excess).Select(d => double.IsInfinity(d) ? 0 : Math.Max(0, (1 + excess - ((shown - 1) * d)) / (shown + excess)))];
+        return [.. reward.Select(Excess).Select(d => double.IsInfinity(d)
+            ? 0 : Math.Max(0, (1 + excess - ((shown - 1) * d)) / (shown + excess)))];
     }
 
     /// <summary>
@@ -64,7 +70,8 @@ public static class OffPolicySupervision
     /// the mass is spent; items of one r share what is left as the logger did.
     /// Without a clip that is the best item; what the clip keeps from it is the price of its quiet.
     /// </summary>
-    /// <exception cref="ArgumentException">The lists differ in length, a number is negative or not finite, or <paramref name="clip"/> is not a finite number of at least 1.</exception>
+    /// <exception cref="ArgumentException">The lists differ in length, a number is negative or not finite, or <paramref name="clip"/> is
+    /// not a finite number of at least 1.</exception>
     public static double[] Clipped(IReadOnlyList<double> logger, IReadOnlyList<double> reward, double clip)
     {
         if (!(clip >= 1 && double.IsFinite(clip)))
@@ -112,7 +119,9 @@ public static class OffPolicySupervision
     private static double[] Normalized(IReadOnlyList<double> logger, IReadOnlyList<double> reward, Func<double, double> logWeight)
     {
         if (logger.Count != reward.Count || logger.Concat(reward).Any(v => !(v >= 0 && double.IsFinite(v))))
-            throw new ArgumentException($"logger ({logger.Count}) and reward ({reward.Count}) must have one finite number that is not negative for each item", nameof(reward));
+            throw new ArgumentException(
+                $"logger ({logger.Count}) and reward ({reward.Count}) must have one finite number that is not negative for each item",
+                nameof(reward));
         double[] logs = [.. logger.Zip(reward, (p, r) => Math.Log(p) + logWeight(r))];
         return logs.Any(l => l > double.NegativeInfinity) ? Logarithms.Normalized(logs)
             : throw new ArgumentException("no item is both shown and clicked: there is nothing to learn from", nameof(reward));

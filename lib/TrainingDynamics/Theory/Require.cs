@@ -6,12 +6,14 @@ internal static class Require
     /// <summary>The value, if it is in (0, ∞).</summary>
     /// <exception cref="ArgumentException">It is not.</exception>
     public static double Positive(double value, string name)
-        => value > 0 && double.IsFinite(value) ? value : throw new ArgumentException($"{name} is {value}, allowed is a number in (0, ∞)", name);
+        => value > 0 && double.IsFinite(value) ? value
+            : throw new ArgumentException($"{name} is {value}, allowed is a number in (0, ∞)", name);
 
     /// <summary>The value, if it is in [0, ∞).</summary>
     /// <exception cref="ArgumentException">It is not.</exception>
     public static double NotNegative(double value, string name)
-        => value >= 0 && double.IsFinite(value) ? value : throw new ArgumentException($"{name} is {value}, allowed is a number in [0, ∞)", name);
+        => value >= 0 && double.IsFinite(value) ? value
+            : throw new ArgumentException($"{name} is {value}, allowed is a number in [0, ∞)", name);
 
     /// <summary>The value, if it is in [0, 1).</summary>
     /// <exception cref="ArgumentException">It is not.</exception>

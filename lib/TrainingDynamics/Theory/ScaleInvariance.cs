@@ -34,5 +34,6 @@ public static class ScaleInvariance
         ? -2 * (layers - layer + 1)
         : throw new ArgumentOutOfRangeException(nameof(layer), layer, $"there are layers 1 to {layers}");
 
-    private static double Positive(double c) => c > 0 && double.IsFinite(c) ? c : throw new ArgumentOutOfRangeException(nameof(c), c, "a scale is a positive number");
+    private static double Positive(double c) => c > 0 && double.IsFinite(c)
+        ? c : throw new ArgumentOutOfRangeException(nameof(c), c, "a scale is a positive number");
 }

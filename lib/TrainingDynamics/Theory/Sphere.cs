@@ -3,7 +3,8 @@ namespace TrainingDynamics.Theory;
 /// <summary>Steps of one length on a sphere: w ← R·unit(w/R − η·û), ‖û‖ = 1.</summary>
 public static class Sphere
 {
-    /// <summary>The angle of a step, tan θ = η·sin φ/(1 − η·cos φ), φ = ∠(w, û): atan η at a right angle, less where û points inward (cos φ &lt; 0).</summary>
+    /// <summary>The angle of a step, tan θ = η·sin φ/(1 − η·cos φ), φ = ∠(w, û): atan η at a right angle, less where û points inward (cos φ
+    /// &lt; 0).</summary>
     /// <param name="rate">η &gt; 0.</param>
     /// <param name="cosine">cos φ in [−1, 1].</param>
     /// <exception cref="ArgumentException">A number is out of its range.</exception>
@@ -16,7 +17,8 @@ public static class Sphere
     }
 
     /// <summary>
-    /// cos φ of a momentum of memory β over white tangential gradients: −ηβ/(1 − β). Each gradient was at right angles to the weight of its own
+    /// cos φ of a momentum of memory β over white tangential gradients: −ηβ/(1 − β). Each gradient was at right angles to the weight of its
+    /// own
     /// time, and the weight has moved against it since.
     /// </summary>
     /// <remarks>
@@ -30,6 +32,8 @@ public static class Sphere
     {
         var cosine = -Require.Positive(rate, nameof(rate)) * Require.Fraction(momentum, nameof(momentum)) / (1 - momentum);
         return cosine >= -1 ? cosine
-            : throw new ArgumentException($"{nameof(rate)} is {rate}, allowed at {nameof(momentum)} {momentum} is a number in (0, {(1 - momentum) / momentum})", nameof(rate));
+            : throw new ArgumentException(
+                $"{nameof(rate)} is {rate}, allowed at {nameof(momentum)} {momentum} is a number in (0, {(1 - momentum) / momentum})",
+                nameof(rate));
     }
 }

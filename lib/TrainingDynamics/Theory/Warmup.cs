@@ -21,11 +21,13 @@ public static class Warmup
         return Math.Sqrt((1 - beta1) / (1 + beta1) * (1 + power) / (1 - power));
     }
 
-    /// <summary>The angle of the first step of an optimizer whose update has rms 1 (Adam, Lion): atan(η/rms₀), the update at right angles to the weight.</summary>
+    /// <summary>The angle of the first step of an optimizer whose update has rms 1 (Adam, Lion): atan(η/rms₀), the update at right angles
+    /// to the weight.</summary>
     /// <param name="rate">η.</param>
     /// <param name="rms">The weights' first rms.</param>
     /// <exception cref="ArgumentException">A number is not positive.</exception>
-    public static double FirstAngleOfAdam(double rate, double rms) => Math.Atan(Require.Positive(rate, nameof(rate)) / Require.Positive(rms, nameof(rms)));
+    public static double FirstAngleOfAdam(double rate, double rms) =>
+        Math.Atan(Require.Positive(rate, nameof(rate)) / Require.Positive(rms, nameof(rms)));
 
     /// <summary>The angle of SGD's first step: atan(η·‖g̃‖/‖w‖²), g̃ the gradient at the unit sphere.</summary>
     /// <param name="rate">η &gt; 0.</param>
@@ -33,9 +35,11 @@ public static class Warmup
     /// <param name="norm">‖w‖ &gt; 0.</param>
     /// <exception cref="ArgumentException">A number is out of its range.</exception>
     public static double FirstAngleOfSgd(double rate, double unitGradientNorm, double norm)
-        => Math.Atan(Require.Positive(rate, nameof(rate)) * Require.NotNegative(unitGradientNorm, nameof(unitGradientNorm)) / Require.Positive(norm, nameof(norm)) / norm);
+        => Math.Atan(Require.Positive(rate, nameof(rate)) * Require.NotNegative(unitGradientNorm,
+            nameof(unitGradientNorm)) / Require.Positive(norm, nameof(norm)) / norm);
 
-    /// <summary>ρ_t = ρ_∞ − 2t·β2^t/(1 − β2^t), ρ_∞ = 2/(1 − β2) − 1: the length of the simple mean that v̂_t amounts to (Liu et al. 2020, arXiv:1908.03265).</summary>
+    /// <summary>ρ_t = ρ_∞ − 2t·β2^t/(1 − β2^t), ρ_∞ = 2/(1 − β2) − 1: the length of the simple mean that v̂_t amounts to (Liu et al. 2020,
+    /// arXiv:1908.03265).</summary>
     public static double RAdamLength(int step, double beta2)
     {
         RequireStep(step);
@@ -44,7 +48,8 @@ public static class Warmup
         return (2 / (1 - beta2)) - 1 - (2.0 * step * power / (1 - power));
     }
 
-    /// <summary>r_t = √[(ρ_t − 4)(ρ_t − 2)ρ_∞/((ρ_∞ − 4)(ρ_∞ − 2)ρ_t)], RAdam's factor on the step; 0 while ρ_t ≤ 4, where the variance is not defined.</summary>
+    /// <summary>r_t = √[(ρ_t − 4)(ρ_t − 2)ρ_∞/((ρ_∞ − 4)(ρ_∞ − 2)ρ_t)], RAdam's factor on the step; 0 while ρ_t ≤ 4, where the variance is
+    /// not defined.</summary>
     /// <remarks>
     /// To first order the deviation of 1/√v̂ in the end over that at step t. ρ_t matches the centre of mass of the running mean's
     /// weights, not their variance, √[(1 − β2^t)/(1 + β2^t)], and is up to 6 % below what is measured in between; for the first
@@ -56,7 +61,8 @@ public static class Warmup
         return now <= 4 ? 0 : Math.Sqrt((now - 4) * (now - 2) * end / ((end - 4) * (end - 2) * now));
     }
 
-    /// <summary>Untuned linear warmup: as many steps as the second moment remembers, 2/(1 − β2) (Ma and Yarats 2021, arXiv:1910.04209).</summary>
+    /// <summary>Untuned linear warmup: as many steps as the second moment remembers, 2/(1 − β2) (Ma and Yarats 2021,
+    /// arXiv:1910.04209).</summary>
     public static double UntunedSteps(double beta2)
     {
         Require.Fraction(beta2, nameof(beta2));
