@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json;
 
 namespace TrainingDynamics.Figures;
 
@@ -102,6 +103,20 @@ internal sealed record Slider(string Label, IReadOnlyList<string> Positions, Lis
         <input type="range" min="0" max="{Positions.Count - 1}" step="1" value="{Start}" aria-label="{WebUtility.HtmlEncode(Label)}"
          aria-valuetext="{WebUtility.HtmlEncode(Positions[Start])}" style="display:block;width:100%"></label>
 
+        """;
+
+    /// <summary>What a drawn box does when its slider moves.</summary>
+    public string Script(IReadOnlyList<string> drawings) => $$"""
+        (function () {
+          var positions = [{{string.Join(",", drawings)}}], names = {{JsonSerializer.Serialize(Positions)}};
+          var range = box.parentElement.querySelector('input[type=range]');
+          range.addEventListener('input', function () {
+            var at = Number(range.value);
+            range.setAttribute('aria-valuetext', names[at]);
+            range.parentElement.querySelector('output').textContent = names[at];
+            window.Plotly.react(box, positions[at].data, positions[at].layout);
+          });
+        })();
         """;
 }
 

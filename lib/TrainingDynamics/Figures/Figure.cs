@@ -110,6 +110,9 @@ public sealed class Figure : IHtml
         return Measured(name, trace.X, rows);
     }
 
+    /// <summary>Several measured curves: the settings of a sweep.</summary>
+    public Figure Measured(IEnumerable<Trace> traces) => traces.Aggregate(this, (figure, trace) => figure.Measured(trace));
+
     /// <summary>A measured curve from its points: <paramref name="y"/>[point][replica].</summary>
     public Figure Measured(string name, IReadOnlyList<double> x, double[][] y)
     {
@@ -234,8 +237,9 @@ public sealed class Figure : IHtml
         var alt = _alt == "" ? _title : _alt;
         string Json(List<Panel> panels) => PlotlyContext.Render(new Drawing(_title, alt, panels))
             .Replace("</", "<\\/", StringComparison.Ordinal);
-        var json = _slider is null ? Json(_panels) : $"[{string.Join(",", _slider.Panels.Select(Json))}]";
-        var id = "figure-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(json)))[..12];
+        var json = Json(_panels);
+        var slide = _slider?.Script([.. _slider.Panels.Select(Json)]) ?? "";
+        var id = "figure-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(json + slide)))[..12];
         return $$"""
             <figure class="training-dynamics-figure" style="margin:1em 0;background:#fff;color:#111;padding:4px">
             <div class="{{id}}" role="img" aria-label="{{WebUtility.HtmlEncode(alt)}}" style="width:100%"></div>
@@ -243,26 +247,15 @@ public sealed class Figure : IHtml
             <details style="font-size:85%;padding:0 1em"><summary>The numbers (CSV)</summary>
             <pre style="max-height:16em;overflow:auto;user-select:all">{{WebUtility.HtmlEncode(ToCsv())}}</pre></details>
             <script>(function () {
-              var figures = [].concat({{json}}), start = {{_slider?.Start ?? 0}};
-              var names = {{System.Text.Json.JsonSerializer.Serialize(_slider?.Positions ?? [])}};
+              var figure = {{json}};
               var wait = 0;
-              function slide(box) {
-                var range = box.parentElement.querySelector('input[type=range]');
-                if (!range) return;
-                range.addEventListener('input', function () {
-                  var figure = figures[Number(range.value)], name = names[Number(range.value)];
-                  range.setAttribute('aria-valuetext', name);
-                  range.parentElement.querySelector('output').textContent = name;
-                  window.Plotly.react(box, figure.data, figure.layout);
-                });
-              }
               (function draw() {
                 document.querySelectorAll('.{{id}}:not([data-drawn])').forEach(function (box) {
                   if (window.Plotly) {
                     box.setAttribute('data-drawn', '');
-                    window.Plotly.newPlot(box, figures[start].data, figures[start].layout,
+                    window.Plotly.newPlot(box, figure.data, figure.layout,
                       { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] });
-                    slide(box);
+                    {{slide}}
                   } else if (wait++ < 300) {
                     setTimeout(draw, 50);
                   } else {
