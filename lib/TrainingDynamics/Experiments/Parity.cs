@@ -367,6 +367,10 @@ public static class ParityRuns
     public static double[] ForgettingAt(this IEnumerable<ParityRun> runs, double gain) =>
         runs.ByBase(of => Pareto.MatchedGainForgetting(of.Where(Finite).Select(r => new Trade(r.New, -r.Forgetting)), gain, before: 0));
 
+    /// <summary>The same; NaN for every base that no run brings so far.</summary>
+    public static double[] ForgettingIfReached(this IEnumerable<ParityRun> runs, double gain) => runs.ByBase(of =>
+        of.Any(r => Finite(r) && r.New >= gain) ? of.ForgettingAt(gain)[0] : double.NaN);
+
     /// <summary>Whether a run did not diverge: one that did has reached nothing.</summary>
     private static bool Finite(ParityRun run) => double.IsFinite(run.New) && double.IsFinite(run.Old) && double.IsFinite(run.Forward);
 

@@ -62,10 +62,10 @@ public sealed class ParitySequences : IDisposable
         Epsilon = 1e-5
     };
 
-    private ParitySequences(Tensor bases, int prompts)
+    private ParitySequences(Tensor bases, int prompts, IReadOnlyList<int>? seeds)
     {
         _bases = bases;
-        _seeds = [.. Enumerable.Range(1, (int)bases.shape[0])];
+        _seeds = seeds is null ? [.. Enumerable.Range(1, (int)bases.shape[0])] : [.. seeds];
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(0);
         var old = Enumerable.Range(0, OldTasks).Select(task => Exercise(random, task, prompts)).ToArray();
@@ -76,16 +76,20 @@ public sealed class ParitySequences : IDisposable
 
     /// <summary>The shipped bases (<c>data/parity-sequences</c>): three networks of three seeds.</summary>
     /// <param name="prompts">Prompts of each task to measure on.</param>
+    /// <param name="seeds">What fine-tuning draws by, one for each base; 1, 2, 3 if not given. The bases stay the shipped ones.</param>
     /// <exception cref="DataFileException">The file is missing, damaged, or of another shape.</exception>
-    public static ParitySequences Load(int prompts = 200)
+    /// <exception cref="ArgumentException">There is not one seed for each base.</exception>
+    public static ParitySequences Load(int prompts = 200, IReadOnlyList<int>? seeds = null)
     {
         var bytes = Shipped.Read(Path.Combine(Shipped.Folder, "parity-sequences"), "bases.f32");
         using var random = new ReplicaRandom(1);
         using var model = new Transformer(Shape, random);
         var count = bytes.Length / sizeof(float) / model.Layout.Size;
+        if (seeds is not null && seeds.Count != count)
+            throw new ArgumentException($"there are {seeds.Count} seeds, and {count} bases are shipped: one each is needed", nameof(seeds));
         return count * model.Layout.Size * sizeof(float) == bytes.Length
             ? new ParitySequences(Aligned.Tensor(MemoryMarshal.Cast<byte, float>(bytes).ToArray()).reshape(count, -1)
-                .DetachFromDisposeScope(), prompts)
+                .DetachFromDisposeScope(), prompts, seeds)
             : throw new DataFileException($"data/parity-sequences/bases.f32 has {bytes.Length} bytes; a network of this shape has "
                 + $"{model.Layout.Size * sizeof(float)}");
     }
@@ -156,7 +160,7 @@ public sealed class ParitySequences : IDisposable
     private IReadOnlyList<SequenceRun> Look(Transformer model, Sweep<double> sweep, string method, int step)
     {
         // Its own draws, the same at every look: looking changes no run, and what is compared is drawn alike.
-        using var random = new ReplicaRandom(sweep.Seeds.Select(seed => seed + 1000).ToArray());
+        using var random = new ReplicaRandom(sweep.Seeds.Stream("looks"));
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
         var (replicas, start) = (model.Weights.shape[0], _bases.repeat(sweep.Settings.Count, 1));
@@ -370,4 +374,12 @@ public sealed class ParitySequences : IDisposable
             return scores.reshape(scores.shape[0], inputs.shape[1], inputs.shape[2], -1).narrow(2, Prompt - 1, Length).flatten(1, 2);
         }
     }
+}
+
+/// <summary>Many runs of sequences, base by base.</summary>
+public static class SequenceRuns
+{
+    /// <summary>A number of the runs of each base, in the bases' order.</summary>
+    public static double[] ByBase(this IEnumerable<SequenceRun> runs, Func<SequenceRun[], double> of)
+        => [.. runs.GroupBy(r => r.Base).OrderBy(g => g.Key).Select(g => of([.. g]))];
 }

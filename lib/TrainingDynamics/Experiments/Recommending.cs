@@ -125,7 +125,7 @@ public static class Recommending
         if (!(arm.Exploration is >= 0 and <= 1))
             throw new ArgumentException($"{nameof(arm.Exploration)} is {arm.Exploration}, allowed is a number in [0, 1]", nameof(arm));
         using var scope = NewDisposeScope();
-        using var visits = new ReplicaRandom(seeds.Select(s => s + 1000).ToArray());
+        using var visits = new ReplicaRandom(seeds.Stream("visits"));
         using var start = new ReplicaRandom(seeds);
         using var model = new Factorization(world.Contexts, world.Items, Rank, start);
         var run = new LoopRun(arm, new Trace(arm.Name, seeds.Count),
