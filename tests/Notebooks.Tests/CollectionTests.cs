@@ -193,7 +193,7 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
         var site = Path.Combine(run.Scratch, "gallery");
         var (status, output, error) = await Host.RunAsync(Host.Root, "gallery", "--from", run.Folder, "--site", site);
         Assert.True(status == 0, output + error);
-        Script.AssertAllOk(await Browser.RunAsync("gallery.cjs", site, Path.Combine(run.Folder, "index.html")), checks: 22);
+        Script.AssertAllOk(await Browser.RunAsync("gallery.cjs", site, Path.Combine(run.Folder, "index.html")), checks: 27);
     }
 
     [Fact]
@@ -346,12 +346,12 @@ public partial class HygieneTests
         if (path.Contains("/solutions/"))
             return;
         foreach (var part in new[] { "**The question.**", "**After this notebook you can**", "**Time:**",
-            "**Before:**", "**Your bet.**", "**What you should see.**", "## Exercises", "## Summary", "## References", "arXiv:" })
+            "**Before:**", "**What you should see.**", "## Exercise", "### Experiments", "## Summary", "## References", "arXiv:" })
             Assert.Contains(part, prose);
         Assert.True(File.Exists(Path.Combine(Host.Root, Path.GetDirectoryName(path)!, "solutions", Path.GetFileName(path))),
             "no solutions");
         var code = string.Join('\n', cells.Where(c => (string?)c!["cell_type"] == "code").Select(c => Text(c!["source"])));
-        Assert.Equal(Regex.Count(code, @"Figure\.(Lines|Bars|HeatMap|Plane|Panels)\(""") > 0, code.Contains(".Alt("));
+        Assert.Equal(Regex.Count(code, @"Figure\.(Lines|Bars|HeatMap|Plane|Panels|Slider)\(""") > 0, code.Contains(".Alt("));
     }
 
     [Fact]

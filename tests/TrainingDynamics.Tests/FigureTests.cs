@@ -39,7 +39,7 @@ public partial class FigureTests
     {
         var all = Figure.Panels("all",
             Figure.Lines("lines", "x", "y", logX: true, logY: true)
-                .Measured(Curve()).Line("l", [1, 2], [1, 2]).Points("p", [1], [1]).Bet("bet", x => x),
+                .Measured(Curve()).Line("l", [1, 2], [1, 2]).Points("p", [1], [1]),
             Figure.Bars("bars", "x", "y").Bar("b", ["one", "two"], [[1, 2], [3]]),
             Figure.HeatMap("map", ["c"], ["r1", "r2"], [[1], [double.NaN]], "scale"),
             Figure.Plane("plane", "x", "y").Contour("z", [0, 1], [0, 1], [[1, 2], [3, 4]]).Arrows("a", [(0, 0, 1, 1)]));

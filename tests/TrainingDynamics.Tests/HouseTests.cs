@@ -61,6 +61,18 @@ public partial class HouseTests
         Assert.Empty(wrong);
     }
 
+    [Fact]
+    public void LinesOfLibraryAndTestsFitAReview()
+    {
+        var root = Path.GetDirectoryName(Path.GetDirectoryName(Library))!;
+        foreach (var folder in new[] { "lib", "tests", "data" })
+        {
+            foreach (var file in Directory.EnumerateFiles(Path.Combine(root, folder), "*.cs", SearchOption.AllDirectories))
+                Assert.All(File.ReadAllLines(file).Index(), line => Assert.True(line.Item.Length <= 140,
+                    $"{Path.GetRelativePath(root, file)}, line {line.Index + 1}: {line.Item.Length} columns"));
+        }
+    }
+
     [GeneratedRegex("//.*$", RegexOptions.Multiline)]
     private static partial Regex CommentPattern();
 

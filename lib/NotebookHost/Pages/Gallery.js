@@ -47,43 +47,80 @@
     [find, track, kind, verdict].forEach(function (field) { field.addEventListener('input', filter); });
   }
 
-  // One section a screen; what comes after a bet waits until it is asked for.
+  // One section a screen; what comes after a bet waits until it is asked for, bet after bet.
   function presenter() {
     var start = document.getElementById('present');
     if (!start) return;
     var steps = Array.from(document.querySelectorAll('section.step')), at = 0, bar = null;
-    steps.forEach(function (step) {
-      var bet = Array.from(step.querySelectorAll('p > strong:first-child')).find(function (s) { return s.textContent === 'Your bet.'; });
-      for (var next = bet && bet.parentElement.nextElementSibling; next; next = next.nextElementSibling) next.classList.add('after-bet');
+    // Of each section the bets in the order of the page, and behind each what it holds back.
+    var bets = steps.map(function (step) {
+      var children = Array.from(step.children), found = [];
+      children.forEach(function (child, i) { if (child.querySelector('.bet')) found.push(children.slice(i + 1)); });
+      return found;
     });
-    function waits(step) { return step.querySelector('.after-bet') && !step.classList.contains('revealed'); }
+    var taken = steps.map(function () { return 0; });
+    bets.forEach(function (found) { found.forEach(function (behind) { behind.forEach(function (child) { child.classList.add('after-bet'); }); }); });
+    function waits(i) { return taken[i] < bets[i].length; }
+    function hold(i) {
+      bets[i].forEach(function (behind) { behind.forEach(function (child) { child.classList.remove('held'); }); });
+      if (waits(i)) bets[i][taken[i]].forEach(function (child) { child.classList.add('held'); });
+    }
+    // A figure is as tall as the screen allows, its title and its controls seen.
+    function fit(presenting) {
+      document.querySelectorAll('.js-plotly-plot').forEach(function (plot) {
+        if (!plot.dataset.height) plot.dataset.height = plot.layout.height;
+        var height = presenting ? Math.min(Number(plot.dataset.height), Math.max(320, innerHeight - 230)) : Number(plot.dataset.height);
+        if (window.Plotly && plot.offsetParent && plot.layout.height !== height) window.Plotly.relayout(plot, { height: height });
+      });
+    }
     function show() {
       steps.forEach(function (step, i) { step.classList.toggle('current', i === at); });
+      hold(at);
       bar.querySelector('output').textContent = (at + 1) + ' of ' + steps.length;
-      bar.querySelector('.forward').textContent = waits(steps[at]) ? 'Show what happens' : 'Next →';
-      bar.querySelector('.forward').disabled = at === steps.length - 1 && !waits(steps[at]);
+      bar.querySelector('.forward').textContent = waits(at) ? 'Show what happens' : 'Next →';
+      bar.querySelector('.forward').disabled = at === steps.length - 1 && !waits(at);
       bar.querySelector('.back').disabled = at === 0;
+      fit(true);
       dispatchEvent(new Event('resize'));                                              // figures fit their new width
     }
     function forward() {
-      if (waits(steps[at])) steps[at].classList.add('revealed');
-      else if (at < steps.length - 1) { at++; scrollTo(0, 0); }
+      if (waits(at)) {
+        var next = bets[at][taken[at]++][0];
+        show();
+        if (next) next.scrollIntoView();
+        return;
+      }
+      if (at < steps.length - 1) { at++; scrollTo(0, 0); }
       show();
     }
     function back() { if (at > 0) at--; scrollTo(0, 0); show(); }
-    function end() { document.body.classList.remove('presenting'); bar.remove(); bar = null; steps[at].scrollIntoView(); dispatchEvent(new Event('resize')); start.focus(); }
+    function end() {
+      document.body.classList.remove('presenting');
+      bar.remove();
+      bar = null;
+      fit(false);
+      steps[at].scrollIntoView();
+      dispatchEvent(new Event('resize'));
+      start.focus();
+    }
+    function code() {
+      var cells = Array.from(steps[at].querySelectorAll('details.code')), open = cells.some(function (d) { return !d.open; });
+      cells.forEach(function (d) { d.open = open; });
+    }
     start.addEventListener('click', function () {
       bar = document.createElement('div');
       bar.className = 'presenter';
       bar.setAttribute('role', 'toolbar');
       bar.setAttribute('aria-label', 'presentation');
-      bar.innerHTML = '<button type="button" class="back">← Back</button><output aria-live="polite"></output><button type="button" class="forward">Next →</button><button type="button" class="end">End</button>';
+      bar.innerHTML = '<button type="button" class="back">← Back</button><output aria-live="polite"></output><button type="button" class="forward">Next →</button><button type="button" class="code">Code</button><button type="button" class="end">End</button>';
       document.body.appendChild(bar);
       bar.querySelector('.back').addEventListener('click', back);
       bar.querySelector('.forward').addEventListener('click', forward);
+      bar.querySelector('.code').addEventListener('click', code);
       bar.querySelector('.end').addEventListener('click', end);
       document.body.classList.add('presenting');
       at = 0;
+      taken = steps.map(function () { return 0; });
       show();
       bar.querySelector('.forward').focus();
     });
@@ -92,7 +129,46 @@
       var onButton = e.target.matches('button, summary, a');
       if (e.key === 'ArrowRight' || e.key === 'PageDown' || (e.key === ' ' && !onButton)) { e.preventDefault(); forward(); }
       else if (e.key === 'ArrowLeft' || e.key === 'PageUp') { e.preventDefault(); back(); }
+      else if (e.key === 'c' && !e.ctrlKey && !e.metaKey) code();
       else if (e.key === 'Escape') end();
+    });
+    hands();
+  }
+
+  // The hands for each choice of a bet, counted by the speaker, and shown beside the answer.
+  function hands() {
+    document.querySelectorAll('.bet').forEach(function (bet) {
+      var choices = Array.from(bet.querySelectorAll('li[data-choice]')), counts = choices.map(function () { return 0; });
+      var answers = Array.from(document.querySelectorAll('.bet-answer')).filter(function (a) { return a.dataset.bet === bet.dataset.bet; });
+      function tell() {
+        answers.forEach(function (answer) {
+          var line = answer.querySelector('.hands') || answer.appendChild(document.createElement('p'));
+          line.className = 'hands';
+          line.textContent = counts.some(Boolean) ? 'The room: ' + choices.map(function (choice, i) {
+            return choice.dataset.choice + ' ' + counts[i] + (choice.dataset.choice === answer.dataset.answer ? ' ✓' : '');
+          }).join(', ') : '';
+        });
+      }
+      choices.forEach(function (choice, i) {
+        var box = document.createElement('span'), number = document.createElement('output');
+        box.className = 'hands';
+        number.textContent = '0';
+        function count(by) {
+          counts[i] = Math.max(0, counts[i] + by);
+          number.textContent = counts[i];
+          tell();
+        }
+        [['−', -1, 'one hand less for '], ['+', 1, 'one hand more for ']].forEach(function (way) {
+          var button = document.createElement('button');
+          button.type = 'button';
+          button.textContent = way[0];
+          button.setAttribute('aria-label', way[2] + choice.dataset.choice);
+          button.addEventListener('click', function () { count(way[1]); });
+          box.appendChild(button);
+          if (way[1] < 0) box.appendChild(number);
+        });
+        choice.appendChild(box);
+      });
     });
   }
 })();

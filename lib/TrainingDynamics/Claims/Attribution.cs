@@ -34,7 +34,8 @@ public sealed class Attribution(ClaimList claims)
     /// <summary>What was judged so far.</summary>
     public IReadOnlyList<Verdict> Verdicts => _verdicts;
 
-    /// <summary>Judges a defect. Where the mean is not told apart from a threshold the claim is an observation, and no prediction.</summary>
+    /// <summary>Judges a defect. Where the mean is not told apart from a threshold the claim is an observation, and no
+    /// prediction.</summary>
     /// <param name="defect">What is bad.</param>
     /// <param name="measure">What is measured of it.</param>
     /// <param name="takenAway">What the second arm lacks.</param>
@@ -50,7 +51,8 @@ public sealed class Attribution(ClaimList claims)
             throw new ArgumentException($"'{defect}' has {with.Length} and {without.Length} seeds; wanted are the same, at least two",
                 nameof(without));
         if (s_kinds.FirstOrDefault(k => k.Follows == predicted) is not { Follows: not null } range)
-            throw new ArgumentException($"'{predicted}' is no verdict; there are {string.Join(", ", s_kinds.Select(k => $"'{k.Follows}'"))}",
+            throw new ArgumentException(
+                $"'{predicted}' is no verdict; there are {string.Join(", ", s_kinds.Select(k => $"'{k.Follows}'"))}",
                 nameof(predicted));
         double[] shares = [.. with.Zip(without, (a, b) => 1 - (b / a))];
         var (mean, error) = (shares.Average(), shares.StandardDeviation() / Math.Sqrt(shares.Length));

@@ -12,9 +12,6 @@ internal enum Mark
     /// <summary>Predicted: a thin dashed dark line.</summary>
     Predicted,
 
-    /// <summary>The reader's bet: dotted.</summary>
-    Bet,
-
     /// <summary>A plain solid line without markers.</summary>
     Line,
 

@@ -141,9 +141,6 @@ public sealed class Figure : IHtml
             : Add(new Series(Mark.Predicted, name) { Categories = categories, Y = [.. categories.Select(_ => value)] });
     }
 
-    /// <summary>What the reader bet before running.</summary>
-    public Figure Bet(string name, Func<double, double> f) => Add(Curve(Mark.Bet, name, f));
-
     /// <summary>A plain line by its points.</summary>
     public Figure Line(string name, IReadOnlyList<double> x, IReadOnlyList<double> y) => Add(Given(Mark.Line, name, x, y));
 

@@ -159,7 +159,6 @@ internal static class PlotlyRenderer
                 var (mode, dash, width, size) = s.Mark switch
                 {
                     Mark.Predicted => ("lines", "dash", 1.5, 0),
-                    Mark.Bet => ("lines", "dot", 2.0, 0),
                     Mark.Line => ("lines", "solid", 1.5, 0),
                     Mark.Points => ("markers", "solid", 0.0, 9),
                     _ => ("lines+markers", "solid", 2.5, 8),
@@ -167,7 +166,7 @@ internal static class PlotlyRenderer
                 yield return Make("scatter", s, ("x", s.Categories ?? (object)Numbers(s.X)),
                     ("y", Numbers(s.Y)), ("mode", mode), ("legendgroup", s.Name),
                     ("line", Map(("dash", dash), ("width", width),
-                        ("color", s.Mark switch { Mark.Predicted => "#111111", Mark.Bet => "#777777", _ => color }))),
+                        ("color", s.Mark == Mark.Predicted ? "#111111" : color))),
                     ("marker", Map(("symbol", Markers[s.Color % Markers.Length] + (s.Color >= Markers.Length ? "-open" : "")),
                         ("size", size), ("color", color), ("maxdisplayed", s.Mark == Mark.Measured ? 12 : 0))));
                 break;
