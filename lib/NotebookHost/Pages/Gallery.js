@@ -68,9 +68,12 @@
     // A figure is as tall as the screen allows, its title and its controls seen.
     function fit(presenting) {
       document.querySelectorAll('.js-plotly-plot').forEach(function (plot) {
+        if (!window.Plotly || !plot.offsetParent) return;
         if (!plot.dataset.height) plot.dataset.height = plot.layout.height;
-        var height = presenting ? Math.min(Number(plot.dataset.height), Math.max(320, innerHeight - 230)) : Number(plot.dataset.height);
-        if (window.Plotly && plot.offsetParent && plot.layout.height !== height) window.Plotly.relayout(plot, { height: height });
+        var own = Number(plot.dataset.height), wide = plot.closest('figure').clientWidth - 8;
+        var fitted = presenting ? { height: Math.min(own, Math.max(320, innerHeight - 230)), width: wide, 'font.size': 15 }
+          : { height: own, width: null, autosize: true, 'font.size': 13 };
+        window.Plotly.relayout(plot, fitted).then(function () { if (!presenting) window.Plotly.Plots.resize(plot); });
       });
     }
     function show() {
@@ -81,7 +84,6 @@
       bar.querySelector('.forward').disabled = at === steps.length - 1 && !waits(at);
       bar.querySelector('.back').disabled = at === 0;
       fit(true);
-      dispatchEvent(new Event('resize'));                                              // figures fit their new width
     }
     function forward() {
       if (waits(at)) {
@@ -100,7 +102,6 @@
       bar = null;
       fit(false);
       steps[at].scrollIntoView();
-      dispatchEvent(new Event('resize'));
       start.focus();
     }
     function code() {

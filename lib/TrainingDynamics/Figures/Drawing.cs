@@ -111,7 +111,9 @@ internal sealed record Slider(string Label, IReadOnlyList<string> Positions, Lis
             var at = Number(range.value);
             range.setAttribute('aria-valuetext', names[at]);
             range.parentElement.querySelector('output').textContent = names[at];
-            window.Plotly.react(box, positions[at].data, positions[at].layout);
+            var layout = Object.assign({}, positions[at].layout);
+            ['height', 'width', 'margin', 'legend', 'font'].forEach(function (key) { if (box.layout[key]) layout[key] = box.layout[key]; });
+            window.Plotly.react(box, positions[at].data, layout);
           });
         })();
         """;

@@ -246,12 +246,29 @@ public sealed class Figure : IHtml
             <script>(function () {
               var figure = {{json}};
               var wait = 0;
+              // The legend stands right under what is under the axes, however many lines their names and titles take.
+              function settle(box) {
+                var legend = box.querySelector('.infolayer .legend'), size = box._fullLayout._size, under = size.t + size.h;
+                if (!legend || !box.offsetParent) return Promise.resolve();
+                var top = box.getBoundingClientRect().top;
+                box.querySelectorAll('.xtick text, .infolayer [class^="g-x"] text').forEach(function (text) {
+                  under = Math.max(under, text.getBoundingClientRect().bottom - top);
+                });
+                var foot = Math.ceil(under - size.t - size.h + legend.getBoundingClientRect().height + 18);
+                var y = 1 - (under + 8 - size.t) / size.h, more = foot - box.layout.margin.b;
+                if (Math.abs(more) < 3 && Math.abs(y - box.layout.legend.y) * size.h < 3) return Promise.resolve();
+                return window.Plotly.relayout(box, { 'margin.b': foot, 'legend.y': y, height: box.layout.height + more });
+              }
               (function draw() {
-                document.querySelectorAll('.{{id}}:not([data-drawn])').forEach(function (box) {
+                document.querySelectorAll('.{{id}}:not([data-draws])').forEach(function (box) {
                   if (window.Plotly) {
-                    box.setAttribute('data-drawn', '');
+                    box.setAttribute('data-draws', '');
                     window.Plotly.newPlot(box, figure.data, figure.layout,
-                      { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] });
+                      { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] })
+                      .then(function () { return settle(box); }).then(function () {
+                        box.setAttribute('data-drawn', '');
+                        box.on('plotly_afterplot', function () { settle(box); });
+                      });
                     {{slide}}
                   } else if (wait++ < 300) {
                     setTimeout(draw, 50);

@@ -40,14 +40,14 @@ internal static class PlotlyRenderer
         var under = slanted + (18 * LinesOver(p => p.XTitle)) + (drawing.Panels.Any(p => p.LogX) ? 12 : 0);
         // Between two rows: an axis' numbers and title, the panels' own titles, and what of these takes more than a line.
         var more = under + titles;
-        var height = 80 + (rows * 370) + ((rows - 1) * more) + over + under;
+        var height = 80 + (rows * 370) + ((rows - 1) * more) + over;
         var rowGap = (119 + more) / ((rows * 370.0) + ((rows - 1) * more) - 40);
         // The first line's foot is 32 pixels under the top edge; left to itself, plotly.js puts it in the middle of the margin.
         layout.SetProperty("title", Map(("text", string.Join("<br>", title)), ("x", 0.02),
             ("xanchor", "left"), ("yref", "container"), ("y", 1 - (32.0 / height)), ("yanchor", "bottom"), ("font", Map(("size", 17)))));
         layout.SetProperty("height", height);
         layout.SetProperty("margin", Map(("l", 70), ("r", 20), ("t", 62 + over), ("b", 60)));
-        layout.SetProperty("legend", Map(("orientation", "h"), ("y", (-0.2 / rows) - (under / (310.0 * rows))), ("yanchor", "top")));
+        layout.SetProperty("legend", Map(("orientation", "h"), ("y", -0.2 / rows), ("yanchor", "top")));
         layout.SetProperty("font", Map(("family", "system-ui, sans-serif"), ("size", 13)));
         layout.SetProperty("plot_bgcolor", "#ffffff");
         layout.SetProperty("paper_bgcolor", "#ffffff");
