@@ -45,7 +45,7 @@ public partial class FormTests
     public void SeedsGovernEveryDraw(string path)
     {
         var code = Code(path);
-        Assert.DoesNotMatch(@"ReplicaRandom\((\d|\[|new)|new Random\(\d|new long\[\] \{|seed \+ \d|s \+ \d+\)", code);
+        Assert.DoesNotMatch(@"ReplicaRandom\((\d|\[|new (long|int|\[))|new Random\(\d|new long\[\] \{|seed \+ \d|s \+ \d+\)", code);
         Assert.Matches(@"\bseeds\b", code);
     }
 
@@ -71,14 +71,15 @@ public partial class FormTests
     public void ACheckingCellShowsOneTableAndTheEndHasThemAll(string path)
     {
         var cells = Read(path).Cells.Where(c => c.IsCode).ToList();
-        foreach (var cell in cells)
+        foreach (var cell in cells.Where(c => !c.Source.Contains("void Check")))
         {
             var checks = cell.Source.Contains("claims.Checked(");
             Assert.DoesNotMatch(@"claims\.\w+\([^;]*\)\s*\.Display\(\);", cell.Source.Replace("claims.Checked(", "Checked("));
             Assert.Equal(checks, CheckPattern().IsMatch(cell.Source) || cell.Source.Contains(".Judge(")
                 || CheckFunctionPattern().IsMatch(cell.Source));
         }
-        Assert.Equal("claims", Assert.Single(cells, c => c.Id == "all-claims").Source);
+        if (cells.Any(c => c.Source.Contains("claims.Checked(")))
+            Assert.Equal("claims", Assert.Single(cells, c => c.Id == "all-claims").Source);
         if (!path.Contains("/solutions/"))
             Assert.InRange(CheckedPattern().Matches(Code(path)).Sum(m => m.Groups[1].Value is "" ? 2 : int.Parse(m.Groups[1].Value)), 5, MostShown);
     }
