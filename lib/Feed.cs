@@ -8,7 +8,7 @@ using System.Text.Json;
 const string Usage = """
     dotnet run lib/Feed.cs -- FOLDER [--runtime RID]...
 
-      FOLDER           where the packages go; it becomes a feed with a nuget.config of its own
+      FOLDER           where the packages go; a folder of packages is a feed
       --runtime RID    packages for another system, too: linux-x64, win-x64, win-arm64, osx-arm64; may be given several times
 
     Then, on a machine without a network, in the collection's folder:
@@ -54,7 +54,7 @@ try
         Console.WriteLine($"restoring{(runtime == "" ? "" : $" for {runtime}")} …");
         var place = Path.Combine(scratch, "artifacts" + runtime);
         string[] platform = runtime == "" ? [] : [$"-p:TorchPlatform={runtime}"];
-        if (Dotnet(["restore", "Notebooks.sln", $"-p:ArtifactsPath={place}", .. platform]) is not 0 and var status)
+        if (Dotnet(["restore", "Notebooks.sln", $"-p:RepositoryRoot={place}/", .. platform]) is not 0 and var status)
             return Say(Console.Error, "the restore failed; what it said is above", status);
         assets.AddRange(Directory.EnumerateFiles(place, "project.assets.json", SearchOption.AllDirectories));
     }
@@ -72,16 +72,6 @@ try
         }
         bytes += new FileInfo(target).Length;
     }
-    File.WriteAllText(Path.Combine(folder, "nuget.config"), """
-        <?xml version="1.0" encoding="utf-8"?>
-        <configuration>
-          <packageSources>
-            <clear />
-            <add key="this folder" value="." />
-          </packageSources>
-        </configuration>
-
-        """);
     return Say(Console.Out, $"{packages.Count} packages, {bytes / 1e6:0} MB in {folder}", 0);
 }
 finally
