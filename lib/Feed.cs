@@ -25,7 +25,8 @@ for (var i = 0; i < args.Length; i++)
         return Say(Console.Out, Usage, 0);
     if (args[i] == "--runtime")
     {
-        var runtime = args.ElementAtOrDefault(++i) ?? "missing";
+        if (args.ElementAtOrDefault(++i) is not { } runtime)
+            return Say(Console.Error, $"--runtime needs a value: {string.Join(", ", known)}", 2);
         if (!known.Contains(runtime))
             return Say(Console.Error, $"--runtime is {runtime}; there are {string.Join(", ", known)}", 2);
         runtimes.Add(runtime);
@@ -44,6 +45,14 @@ if (folder is null)
 var root = Directory.GetCurrentDirectory();
 if (!File.Exists(Path.Combine(root, "Notebooks.sln")))
     return Say(Console.Error, $"{root} is not the collection's folder: Notebooks.sln is not here", 2);
+try
+{
+    Directory.CreateDirectory(folder);
+}
+catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+{
+    return Say(Console.Error, $"FOLDER is '{folder}': {e.Message}", 2);
+}
 
 var scratch = Directory.CreateTempSubdirectory("feed").FullName;
 try
@@ -58,9 +67,9 @@ try
             return Say(Console.Error, "the restore failed; what it said is above", status);
         assets.AddRange(Directory.EnumerateFiles(place, "project.assets.json", SearchOption.AllDirectories));
     }
-    _ = Dotnet(["tool", "restore"]);
+    if (Dotnet(["tool", "restore"]) is not 0 and var tools)
+        return Say(Console.Error, "the restore of the tools failed; what it said is above", tools);
     var packages = assets.SelectMany(Packages).Concat(Tools()).Distinct().Order(StringComparer.Ordinal).ToList();
-    Directory.CreateDirectory(folder);
     long bytes = 0;
     foreach (var package in packages)
     {

@@ -14,9 +14,16 @@ public sealed class GalleryTests : HostTest
         Directory.CreateDirectory(Path.Combine(Folder, "a-track"));
         Write("a-track/one.ipynb", "var s = \"text\"; // <tag>", "\"shown\"");
         Write("a-track/two.ipynb", "throw new Exception(\"no & no\");");
-        var (status, output, _) = await Gallery("a-track", "--output", "out", "--site", "site");
+        // Texts beside the tracks are pages, and links lead to them.
+        Directory.CreateDirectory(Path.Combine(Folder, "book", "a-track"));
+        File.WriteAllText(Path.Combine(Folder, "book", "SYMBOLS.md"), "# Symbols\n\n[one](b-track/three.ipynb), [lost](gone.ipynb)\n");
+        Directory.CreateDirectory(Path.Combine(Folder, "book", "b-track"));
+        Write("book/b-track/three.ipynb", "1");
+        var (status, output, _) = await Gallery("a-track", "book", "--output", "out", "--site", "site");
         Assert.Equal(1, status);                                                           // a notebook failed, and the site says so
-        Assert.Contains("2 notebooks", output);
+        Assert.Contains("3 notebooks", output);
+        Assert.Contains("<a href=\"b-track/three.html\">one</a>, <a>lost</a>", Site("book/SYMBOLS.html"));
+        Assert.Contains("<a href=\"book/SYMBOLS.html\">SYMBOLS</a>", Site("index.html"));
         Assert.Contains("<h1>A collection</h1>", Site("index.html"));
         Assert.Contains("What it <em>is</em>", Site("index.html"));
         Assert.Contains("<h2>A track</h2>", Site("index.html"));

@@ -27,6 +27,9 @@ public partial class LessonTests
         bet.Mine = "a";
         Assert.EndsWith("You bet a.", bet.Answer("3 m", false, true).ToString());
         Assert.EndsWith("You bet so, too.", bet.Answer("1 m", true, false).ToString());
+        bet.Mine = " B)";                                                                             // as people write it
+        Assert.EndsWith("You bet so, too.", bet.Answer("3 m", false, true).ToString());
+        Assert.Contains("several choices hold: a, b", bet.Answer("3 m", true, true).ToString());
     }
 
     [Theory]
@@ -49,12 +52,18 @@ public partial class LessonTests
         Assert.Null(Exercise.Check("e", () => throw new NotImplementedException(), 1).IsRight);
         Assert.True(Exercise.Check("e", () => [1 + 1e-12, 2], [1, 2], 1e-9).IsRight);
         Assert.True(Exercise.Check("e", () => 1e6 + 1e-4, 1e6, 1e-9).IsRight);                       // relative where the number is large
-        Assert.Equal("exercise not right: e: 3 at place 2 of 2, wanted is 2", Exercise.Check("e", () => [1, 3], [1, 2]).ToString());
+        Assert.Equal("exercise not right: e: 3 at place 2 of 2, wanted is 2, off by 1 (allowed: 2E-09)",
+            Exercise.Check("e", () => [1, 3], [1, 2]).ToString());
+        Assert.Contains("off by 1E-11 (allowed: 1E-12)", Exercise.Check("e", () => 1 + 1e-11, 1, 1e-12).ToString());
+        Assert.Equal("exercise not right: e: it gives null, wanted are 1", Exercise.Check("e", () => null!, [1]).ToString());
+        Assert.Null(Exercise.Check("e", () => Task.Run<double>(() => throw new NotImplementedException()).Result, 1).IsRight);
         Assert.Equal("exercise not right: e: it gives 1 numbers, wanted are 2", Exercise.Check("e", () => [1], [1, 2]).ToString());
         Assert.Equal("exercise not right: e: it throws DivideByZeroException: Attempted to divide by zero.",
             Exercise.Check("e", () => throw new DivideByZeroException(), 1).ToString());
         Assert.False(Exercise.Check("e", () => double.NaN, 1).IsRight);
         Assert.False(Exercise.Check("e", () => double.PositiveInfinity, 1).IsRight);
+        Assert.Contains("right is empty", Assert.Throws<ArgumentException>(() => Exercise.Check("e", () => [], [])).Message);
+        Assert.Contains("within is -1", Assert.Throws<ArgumentException>(() => Exercise.Check("e", () => 1, 1, -1)).Message);
         Assert.Contains("right[0] is NaN", Assert.Throws<ArgumentException>(() => Exercise.Check("e", () => 1, double.NaN)).Message);
     }
 
@@ -113,6 +122,10 @@ public partial class LessonTests
     public void BadSlidersAreRefused()
     {
         Figure One(int _) => Figure.Lines("f", "x", "y");
+        Assert.Contains("position 1 ('b') has other logarithmic axes", Assert.Throws<ArgumentException>(() =>
+            Figure.Slider("t", "l", ["a", "b"], i => Figure.Lines("f", "x", "y", logX: i == 1))).Message);
+        Assert.Contains("'moves' has a slider", Assert.Throws<InvalidOperationException>(() => Moved().Points("p", [1], [1])).Message);
+        Assert.Throws<InvalidOperationException>(() => Figure.Panels("t", Moved()));
         Assert.Contains("got 1", Assert.Throws<ArgumentException>(() => Figure.Slider("t", "l", ["a"], One)).Message);
         Assert.Contains("start is 2", Assert.Throws<ArgumentException>(() => Figure.Slider("t", "l", ["a", "b"], One, 2)).Message);
         Assert.Contains("1 and 2 panels", Assert.Throws<ArgumentException>(() => Figure.Slider("t", "l", ["a", "b"],
@@ -130,6 +143,7 @@ public partial class LessonTests
         Assert.Equal([1, 2, 3], new[] { 1, 2, 3 }.Extended(3));
         Assert.Equal(1000, new[] { 1, 2, 3 }.Extended(1000).Distinct().Count());
         Assert.Equal(new[] { 1, 2, 3 }.Extended(5), new[] { 1, 2, 3 }.Extended(9)[..5]);
+        Assert.Equal(12, new[] { 1, 2, 3 }.Extended(6).Extended(12).Distinct().Count());               // nor do those of an extended list
         Assert.Empty(new[] { 1, 2, 3 }.Extended(300)[3..].Intersect(new[] { 4, 5, 6 }.Extended(300)));
         Assert.Throws<ArgumentException>(() => Array.Empty<int>().Extended(1));
         Assert.Throws<ArgumentException>(() => new[] { 1 }.Extended(0));
@@ -146,6 +160,7 @@ public partial class LessonTests
         Assert.Equal([1.5, 15], trace.Mean(after: 0, until: 2));
         Assert.Contains("no point at x = 7", Assert.Throws<ArgumentException>(() => trace.At(7)).Message);
         Assert.Contains("it has 4, from 0 to 3", Assert.Throws<ArgumentException>(() => trace.Mean(after: 3)).Message);
+        Assert.Contains("'t' got x = 3 after 3", Assert.Throws<ArgumentException>(() => trace.Add(3, [1, 2])).Message);
         Assert.Contains("it has none", Assert.Throws<ArgumentException>(() => new Trace("t", 1).At(0)).Message);
     }
 
@@ -170,6 +185,9 @@ public partial class LessonTests
         Assert.Equal("in part", defects.Judge("c", "m", "t", [1, 2, 1], [0.5, 1.02, 0.49], "in part").Follows);
         Assert.Equal("no", defects.Judge("d", "m", "t", [1, 2, 1], [1, 2.02, 1.01], "no").Follows);
         Assert.Equal("yes, an identity", defects.Judge("e", "m", "t", [1, 2, 1], [0, 0, 0], "yes", Kind.Identity).Follows);
+        Assert.Equal("in part", defects.Judge("e", "m", "t", [1, 2, 1], [0.5, 1, 0.5], "yes", Kind.Identity).Follows);
+        Assert.Contains("with[1] is 0", Assert.Throws<ArgumentException>(() =>
+            defects.Judge("z", "m", "t", [1, 0, 1], [1, 1, 1], "no")).Message);
         Assert.All(claims, claim => Assert.True(claim.Holds, claim.Name));
         Assert.Equal([Kind.Prediction, Kind.Prediction, Kind.Prediction, Kind.Prediction, Kind.Identity], claims.Select(c => c.Kind));
         // A wrong prediction fails; near a threshold nothing is told, and the claim is an observation.

@@ -41,19 +41,23 @@ internal static partial class Gallery
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
             File.WriteAllBytes(target, content);
         }
+        var guides = Guides(lessons, sources);
         var scripts = new Dictionary<string, string>();
         for (var i = 0; i < lessons.Count; i++)
         {
             var neighbours = lessons.Where(l => l.IsSolution == lessons[i].IsSolution).ToList();
             var at = neighbours.IndexOf(lessons[i]);
             Write(lessons[i].Page, LessonPage(name, lessons[i],
-                neighbours.ElementAtOrDefault(at - 1), neighbours.ElementAtOrDefault(at + 1), lessons, scripts));
+                neighbours.ElementAtOrDefault(at - 1), neighbours.ElementAtOrDefault(at + 1),
+                    [.. lessons.Select(l => l.Path), .. guides], scripts));
         }
+        foreach (var guide in guides)
+            Write(Path.ChangeExtension(guide, ".html"), GuidePage(name, guide, sources, [.. lessons.Select(l => l.Path), .. guides]));
         foreach (var (once, script) in scripts)
             Write($"{Assets}/{once}.js", script);
         foreach (var lesson in lessons.Where(l => l.Picture is not null))
             WriteBytes(PictureOf(lesson)!, Convert.FromBase64String(lesson.Picture!.Data));
-        Write("index.html", Index(name, about, lessons));
+        Write("index.html", Index(name, about, lessons, guides));
         Write("scoreboard.html", Scoreboard(name, lessons));
         foreach (var asset in (string[])["Gallery.css", "Gallery.js"])
             Write($"{Assets}/{asset.ToLowerInvariant()}", Page.Resource(asset));
@@ -140,7 +144,22 @@ internal static partial class Gallery
         : Path.ChangeExtension($"{Assets}/pictures/{lesson.Path}", lesson.Picture.MimeType == "image/png" ? ".png" : ".jpg")
         .Replace('\\', '/');
 
-    private static string Index(string name, string about, IReadOnlyList<Lesson> lessons)
+    /// <summary>Texts beside the tracks: a list of symbols, a teacher's guide.</summary>
+    private static List<string> Guides(IEnumerable<Lesson> lessons, string sources) => [.. lessons
+        .Select(l => Path.GetDirectoryName(Path.GetDirectoryName(l.Path))).Where(f => !string.IsNullOrEmpty(f)).Distinct()
+        .Where(f => !f!.Contains('/') && Directory.Exists(Path.Combine(sources, f)))
+        .SelectMany(f => Directory.EnumerateFiles(Path.Combine(sources, f!), "*.md").Select(file => $"{f}/{Path.GetFileName(file)}"))
+        .Order(StringComparer.Ordinal)];
+
+    private static string GuidePage(string name, string guide, string sources, IReadOnlyList<string> all)
+    {
+        var text = File.ReadAllText(Path.Combine(sources, guide)).ReplaceLineEndings("\n");
+        return Frame($"{Heading(text)} · {name}", name, "../", Links(Page.Prose(text), guide, all));
+    }
+
+    private static string Heading(string markdown) => markdown.Split('\n')[0].TrimStart('#', ' ');
+
+    private static string Index(string name, string about, IReadOnlyList<Lesson> lessons, IReadOnlyList<string> guides)
     {
         var body = new StringBuilder($"<h1>{Page.Encode(name)}</h1>\n{Page.Prose(about)}");
         var claims = lessons.SelectMany(l => l.Claims).ToList();
@@ -171,6 +190,11 @@ internal static partial class Gallery
                 body.Append("</p></article>\n");
             }
             body.Append("</div></section>\n");
+        }
+        if (guides.Count > 0)
+        {
+            body.Append($"<p>{string.Join(" · ", guides.Select(g =>
+                $"<a href=\"{Path.ChangeExtension(g, ".html")}\">{Path.GetFileNameWithoutExtension(g)}</a>"))}</p>\n");
         }
         return Frame(name, name, "", body.ToString());
     }
@@ -240,13 +264,13 @@ internal static partial class Gallery
     }
 
     private static string LessonPage(string name, Lesson lesson,
-        Lesson? before, Lesson? after, IReadOnlyList<Lesson> all, Dictionary<string, string> scripts)
+        Lesson? before, Lesson? after, IReadOnlyList<string> all, Dictionary<string, string> scripts)
     {
         var seconds = lesson.Report["cells"]!.AsArray().ToDictionary(c => (string)c!["id"]!, c => (double)c!["seconds"]!);
         var html = new StringBuilder();
         foreach (var cell in lesson.Notebook.Cells)
             html.Append(cell.IsCode ? Page.Code(cell, seconds.GetValueOrDefault(cell.Id), cell.Outputs, Highlighted)
-                : Links(Page.Prose(cell.Source), lesson, all));
+                : Links(Page.Prose(cell.Source), lesson.Path, all));
         // A script that a page needs once is one file that all pages share.
         var needed = new List<string>();
         var content = OncePattern().Replace(html.ToString(), m =>
@@ -286,12 +310,12 @@ internal static partial class Gallery
         return $"<pre tabindex=\"0\"><code>{html[from..to].Trim('\r', '\n')}</code></pre>";
     }
 
-    /// <summary>Links to other notebooks lead to their pages; to a notebook that is not in the run, nowhere.</summary>
-    private static string Links(string html, Lesson lesson, IReadOnlyList<Lesson> all) => Page.Reachable(LinkPattern().Replace(html, m =>
+    /// <summary>Links to other notebooks and to guides lead to their pages; to what has no page, nowhere.</summary>
+    private static string Links(string html, string page, IReadOnlyList<string> all) => Page.Reachable(LinkPattern().Replace(html, m =>
     {
-        var folder = new Uri("file:///" + lesson.Path);
+        var folder = new Uri("file:///" + page);
         var target = new Uri(folder, m.Groups["path"].Value).AbsolutePath.TrimStart('/');
-        return all.Any(l => l.Path == target) ? $"<a href=\"{Path.ChangeExtension(m.Groups["path"].Value, ".html")}\"" : "<a";
+        return all.Contains(target) ? $"<a href=\"{Path.ChangeExtension(m.Groups["path"].Value, ".html")}\"" : "<a";
     }));
 
     /// <summary>Every cell is a document of its own, so headings of one name have one id; on a page the second gets a number.</summary>
@@ -338,7 +362,7 @@ internal static partial class Gallery
     [GeneratedRegex("(?<tag><h[1-6]) id=\"(?<id>[^\"]+)\"")]
     private static partial Regex IdPattern();
 
-    [GeneratedRegex("<a href=\"(?<path>[^\":#]+\\.ipynb)\"")]
+    [GeneratedRegex("<a href=\"(?<path>[^\":#]+\\.(ipynb|md))\"")]
     private static partial Regex LinkPattern();
 
     [GeneratedRegex("""^\*\*The question\.\*\*\s+(.+?)(\n\s*\n|$)""", RegexOptions.Singleline | RegexOptions.Multiline)]

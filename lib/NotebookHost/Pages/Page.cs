@@ -66,7 +66,7 @@ internal static partial class Page
             m => MathMl.From(WebUtility.HtmlDecode(m.Groups["tex"].Value), block: m.Groups["open"].Value == "\\["));
     }
 
-    /// <summary>A link to a notebook of this run leads to its place on the page; to one that is not in it, nowhere.</summary>
+    /// <summary>A link to a notebook of this run leads to its place on the page; to what is not in it, nowhere.</summary>
     private static string LinksWithin(string html, NotebookRun run, IReadOnlyList<NotebookRun> runs) => LinkPattern().Replace(html, m =>
     {
         var target = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(run.Notebook.Path)!,
@@ -151,7 +151,7 @@ internal static partial class Page
     [GeneratedRegex("""<(?<tag>span|div) class="math">\s*(?<open>\\\(|\\\[)(?<tex>.*?)(\\\)|\\\])\s*</\k<tag>>""", RegexOptions.Singleline)]
     private static partial Regex MathPattern();
 
-    [GeneratedRegex("href=\"(?<path>[^\":#]+\\.ipynb)\"")]
+    [GeneratedRegex("href=\"(?<path>[^\":#]+\\.(ipynb|md))\"")]
     private static partial Regex LinkPattern();
 
     [GeneratedRegex("""^\$\$(?<tex>.+?)\$\$\s*$""", RegexOptions.Singleline | RegexOptions.Multiline)]

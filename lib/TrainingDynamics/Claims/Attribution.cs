@@ -43,7 +43,8 @@ public sealed class Attribution(ClaimList claims)
     /// <param name="without">Without it, the same seeds.</param>
     /// <param name="predicted">The verdict that was predicted.</param>
     /// <param name="kind">An identity where the share is 1 whatever is measured.</param>
-    /// <exception cref="ArgumentException">The arms differ in length or have less than two seeds, or there is no such verdict.</exception>
+    /// <exception cref="ArgumentException">The arms differ in length or have less than two seeds, there is no such verdict, or a seed
+    /// has no defect that could go away.</exception>
     public Verdict Judge(string defect, string measure, string takenAway, double[] with, double[] without, string predicted,
         Kind kind = Kind.Prediction)
     {
@@ -54,12 +55,14 @@ public sealed class Attribution(ClaimList claims)
             throw new ArgumentException(
                 $"'{predicted}' is no verdict; there are {string.Join(", ", s_kinds.Select(k => $"'{k.Follows}'"))}",
                 nameof(predicted));
+        if (Array.FindIndex(with, v => !(v > 0 && double.IsFinite(v))) is >= 0 and var none)
+            throw new ArgumentException($"'{defect}': with[{none}] is {with[none]}; a share needs a defect greater than 0", nameof(with));
         double[] shares = [.. with.Zip(without, (a, b) => 1 - (b / a))];
         var (mean, error) = (shares.Average(), shares.StandardDeviation() / Math.Sqrt(shares.Length));
         var follows = s_kinds.FirstOrDefault(k => mean >= k.From && mean < k.To).Follows ?? "undefined";
         var close = new[] { 0.9, 0.2, -0.2 }.Any(threshold => Math.Abs(mean - threshold) < 2 * error);
         var verdict = new Verdict(defect, measure, takenAway, with, without,
-            kind == Kind.Identity ? "yes, an identity" : close ? $"{follows}, but not told apart" : follows);
+            kind == Kind.Identity && shares.All(s => Math.Abs(s - 1) <= 1e-9) ? "yes, an identity" : close ? $"{follows}, but not told apart" : follows);
         _verdicts.RemoveAll(v => v.Defect == defect);                                  // a cell may be run twice
         _verdicts.Add(verdict);
         var source = $"\"{predicted}\" predicted; {measure}; taken away: {takenAway}";

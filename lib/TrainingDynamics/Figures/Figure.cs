@@ -60,7 +60,10 @@ public sealed class Figure : IHtml
 
     /// <summary>Several figures as panels of one, in rows of up to three; each one's title stands over its panel.</summary>
     public static Figure Panels(string title, params IReadOnlyList<Figure> figures)
-        => new(title, [.. figures.SelectMany(f => f._panels.Select(p => p with { Title = f._title }))]);
+        => new(title, [.. figures.SelectMany(f => f.Still()._panels.Select(p => p with { Title = f._title }))]);
+
+    private Figure Still() => _slider is null ? this
+        : throw new InvalidOperationException($"'{_title}' has a slider: it is no part of another figure, and grows no further");
 
     /// <summary>
     /// One figure for each position of a slider, moved by hand or by the arrow keys: runs that were made, not curves in between. All
@@ -79,10 +82,13 @@ public sealed class Figure : IHtml
             throw new ArgumentException($"a slider needs two positions or more, got {positions.Count}", nameof(positions));
         if (start < 0 || start >= positions.Count)
             throw new ArgumentException($"start is {start}, the positions are 0 to {positions.Count - 1}", nameof(start));
-        Figure[] figures = [.. positions.Select((_, i) => at(i))];
+        Figure[] figures = [.. positions.Select((_, i) => at(i).Still())];
         if (figures.FirstOrDefault(f => f._panels.Count != figures[0]._panels.Count) is { } other)
             throw new ArgumentException($"the figures of a slider have {figures[0]._panels.Count} and {other._panels.Count} panels",
                 nameof(at));
+        var axes = figures.Select(f => string.Join(", ", f._panels.Select(p => (p.LogX, p.LogY)))).ToList();
+        if (axes.FindIndex(a => a != axes[0]) is >= 0 and var odd)
+            throw new ArgumentException($"position {odd} ('{positions[odd]}') has other logarithmic axes than '{positions[0]}'", nameof(at));
         List<Panel>[] panels = [.. figures.Select(f => f._panels.Count == 1
             ? f._panels.Select(p => p with { Title = f._title }).ToList()
             : f._panels)];
@@ -297,6 +303,7 @@ public sealed class Figure : IHtml
 
     private Figure Add(Series series)
     {
+        Still();
         var count = Last.Series.Count(s => s.Mark == series.Mark);
         // What cannot be drawn is said where the reader looks for the curve.
         var finite = series.Z?.SelectMany(row => row).Select(double.IsFinite).ToArray()

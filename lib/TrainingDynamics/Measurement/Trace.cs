@@ -25,11 +25,15 @@ public sealed class Trace(string name, int replicas)
     public double? DivergedAt(int replica) => _divergedAt[replica];
 
     /// <summary>Adds a point.</summary>
-    /// <exception cref="ArgumentException">There is not one value for each replica.</exception>
+    /// <exception cref="ArgumentException">There is not one value for each replica, or <paramref name="x"/> is not beyond the last
+    /// point: a second run needs a trace of its own.</exception>
     public void Add(double x, IReadOnlyList<double> values)
     {
         if (values.Count != Replicas)
             throw new ArgumentException($"'{Name}' has {Replicas} replicas, got {values.Count} values", nameof(values));
+        if (double.IsNaN(x) || (_x.Count > 0 && x <= _x[^1]))
+            throw new ArgumentException($"'{Name}' got x = {x}{(_x.Count > 0 ? $" after {_x[^1]}" : "")}: make a new trace to measure again",
+                nameof(x));
         _x.Add(x);
         for (var r = 0; r < Replicas; r++)
         {

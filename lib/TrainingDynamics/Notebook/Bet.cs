@@ -30,8 +30,8 @@ public sealed class Bet : IHtml
     public string Mine
     {
         get;
-        set => field = value == "" || Letters.Contains(value) ? value
-            : throw new ArgumentException($"your bet is '{value}', the choices are {string.Join(", ", Letters)}", nameof(value));
+        set => field = value?.Trim().TrimEnd(')').ToLowerInvariant() is { } letter && (letter == "" || Letters.Contains(letter)) ? letter
+            : throw new ArgumentException($"Mine is '{value}', the choices are {string.Join(", ", Letters)}", nameof(Mine));
     } = "";
 
     private IEnumerable<string> Letters => _choices.Select((_, i) => Letter(i));
@@ -44,8 +44,12 @@ public sealed class Bet : IHtml
     {
         if (isRight.Length != _choices.Length)
             throw new ArgumentException($"'{_question}' has {_choices.Length} choices and {isRight.Length} conditions", nameof(isRight));
-        var right = isRight.Count(r => r) == 1 ? Array.IndexOf(isRight, true) : -1;
-        return new BetAnswer(Id, _question, measured, right < 0 ? "" : Letter(right), right < 0 ? "" : _choices[right], Mine);
+        // Two conditions that are both true are the question's fault, and said so: neither is the answer.
+        var (right, several) = (Array.IndexOf(isRight, true), isRight.Count(r => r) > 1);
+        if (several)
+            measured += $" (several choices hold: {string.Join(", ", isRight.Index().Where(r => r.Item).Select(r => Letter(r.Index)))})";
+        return right < 0 || several ? new BetAnswer(Id, _question, measured, "", "", Mine)
+            : new BetAnswer(Id, _question, measured, Letter(right), _choices[right], Mine);
     }
 
     /// <inheritdoc/>

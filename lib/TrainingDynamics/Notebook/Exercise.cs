@@ -22,14 +22,22 @@ public sealed class Exercise : IHtml
     /// <param name="yours">Calls what the reader wrote; several places are better than one.</param>
     /// <param name="right">The same from theory or the library, computed and not stored.</param>
     /// <param name="within">What rounding, or the reader's leave, may take.</param>
+    /// <exception cref="ArgumentException">There is nothing to compare with: <paramref name="right"/> is empty or not finite, or
+    /// <paramref name="within"/> is no tolerance.</exception>
     public static Exercise Check(string name, Func<double[]> yours, double[] right, double within = 1e-9)
     {
-        double[] got;
+        if (right.Length == 0)
+            throw new ArgumentException($"right is empty: the check of '{name}' has nothing to compare with", nameof(right));
+        if (Array.FindIndex(right, value => !double.IsFinite(value)) is >= 0 and var bad)
+            throw new ArgumentException($"right[{bad}] is {right[bad]}: the check of '{name}' has nothing to compare with", nameof(right));
+        if (!double.IsFinite(within) || within < 0)
+            throw new ArgumentException($"within is {within}: a tolerance is finite and at least 0", nameof(within));
+        double[]? got;
         try
         {
             got = yours();
         }
-        catch (NotImplementedException)
+        catch (Exception e) when (e.GetBaseException() is NotImplementedException)
         {
             return new Exercise(name, "not yet", "fill the stub above and run both cells");
         }
@@ -37,16 +45,15 @@ public sealed class Exercise : IHtml
         {
             return new Exercise(name, "not right", $"it throws {e.GetType().Name}: {e.Message}");
         }
-        if (got.Length != right.Length)
-            return new Exercise(name, "not right", $"it gives {got.Length} numbers, wanted are {right.Length}");
-        var wrong = Array.FindIndex(right, value => !double.IsFinite(value)) is >= 0 and var bad
-            ? throw new ArgumentException($"right[{bad}] is {right[bad]}: the check of '{name}' has nothing to compare with", nameof(right))
-            : Enumerable.Range(0, right.Length)
-                .FirstOrDefault(i => !(Math.Abs(got[i] - right[i]) <= within * Math.Max(1, Math.Abs(right[i]))), -1);
+        if (got?.Length != right.Length)
+            return new Exercise(name, "not right", $"it gives {(got is null ? "null" : $"{got.Length} numbers")}, wanted are {right.Length}");
+        double Allowed(int i) => within * Math.Max(1, Math.Abs(right[i]));
+        var wrong = Enumerable.Range(0, right.Length).FirstOrDefault(i => !(Math.Abs(got[i] - right[i]) <= Allowed(i)), -1);
         var numbers = right.Length == 1 ? "" : $" at place {wrong + 1} of {right.Length}";
         return wrong < 0
             ? new Exercise(name, "right", right.Length == 1 ? Number(right[0]) : $"at all {right.Length} places")
-            : new Exercise(name, "not right", $"{Number(got[wrong])}{numbers}, wanted is {Number(right[wrong])}");
+            : new Exercise(name, "not right", $"{Number(got[wrong])}{numbers}, wanted is {Number(right[wrong])}"
+                + $", off by {Math.Abs(got[wrong] - right[wrong]):G2} (allowed: {Allowed(wrong):G2})");
     }
 
     /// <inheritdoc cref="Check(string, Func{double[]}, double[], double)"/>

@@ -14,7 +14,8 @@ public static class Seeds
     /// <param name="name">What the stream is for: "log", "visitors".</param>
     public static int[] Stream(this IReadOnlyList<int> seeds, string name) => [.. seeds.Select(seed => Split(seed, name))];
 
-    /// <summary>As many seeds as are asked for: the given ones first, then further ones that follow from them in turn.</summary>
+    /// <summary>As many seeds as are asked for: the given ones first, then further ones that follow from them in turn, all
+    /// different.</summary>
     /// <param name="seeds">The run's seeds.</param>
     /// <param name="count">How many are wanted.</param>
     /// <exception cref="ArgumentException"><paramref name="seeds"/> is empty, or <paramref name="count"/> less than 1.</exception>
@@ -24,8 +25,14 @@ public static class Seeds
             throw new ArgumentException("at least one seed is needed to make more of, got none", nameof(seeds));
         if (count < 1)
             throw new ArgumentException($"count is {count}, at least 1 is needed", nameof(count));
-        return [.. Enumerable.Range(0, count)
-            .Select(i => i < seeds.Count ? seeds[i] : Split(seeds[i % seeds.Count], $"more {i / seeds.Count}"))];
+        var extended = seeds.Take(count).ToList();
+        for (var i = seeds.Count; extended.Count < count; i++)
+        {
+            // One that is there already, as in a list that was extended before, is passed over: two replicas of one seed are one run.
+            if (Split(seeds[i % seeds.Count], $"more {i / seeds.Count}") is var further && !extended.Contains(further))
+                extended.Add(further);
+        }
+        return [.. extended];
     }
 
     private static int Split(int seed, string name)
