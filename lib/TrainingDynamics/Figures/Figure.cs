@@ -88,7 +88,7 @@ public sealed class Figure : IHtml
                 nameof(at));
         var axes = figures.Select(f => string.Join(", ", f._panels.Select(p => (p.LogX, p.LogY)))).ToList();
         if (axes.FindIndex(a => a != axes[0]) is >= 0 and var odd)
-            throw new ArgumentException($"position {odd} ('{positions[odd]}') has other logarithmic axes than '{positions[0]}'", nameof(at));
+            throw new ArgumentException($"position {odd} ('{positions[odd]}') has other logarithmic axes than position 0", nameof(at));
         List<Panel>[] panels = [.. figures.Select(f => f._panels.Count == 1
             ? f._panels.Select(p => p with { Title = f._title }).ToList()
             : f._panels)];

@@ -32,7 +32,7 @@ public sealed class Trace(string name, int replicas)
         if (values.Count != Replicas)
             throw new ArgumentException($"'{Name}' has {Replicas} replicas, got {values.Count} values", nameof(values));
         if (double.IsNaN(x) || (_x.Count > 0 && x <= _x[^1]))
-            throw new ArgumentException($"'{Name}' got x = {x}{(_x.Count > 0 ? $" after {_x[^1]}" : "")}: make a new trace to measure again",
+            throw new ArgumentException($"'{Name}' got x = {x}{(_x.Count > 0 ? $" after {_x[^1]}" : "")}: a second run needs a new trace",
                 nameof(x));
         _x.Add(x);
         for (var r = 0; r < Replicas; r++)

@@ -46,7 +46,10 @@ public sealed class Exercise : IHtml
             return new Exercise(name, "not right", $"it throws {e.GetType().Name}: {e.Message}");
         }
         if (got?.Length != right.Length)
-            return new Exercise(name, "not right", $"it gives {(got is null ? "null" : $"{got.Length} numbers")}, wanted are {right.Length}");
+        {
+            var given = got is null ? "null" : $"{got.Length} numbers";
+            return new Exercise(name, "not right", $"it gives {given}, wanted are {right.Length}");
+        }
         double Allowed(int i) => within * Math.Max(1, Math.Abs(right[i]));
         var wrong = Enumerable.Range(0, right.Length).FirstOrDefault(i => !(Math.Abs(got[i] - right[i]) <= Allowed(i)), -1);
         var numbers = right.Length == 1 ? "" : $" at place {wrong + 1} of {right.Length}";
