@@ -81,7 +81,8 @@ public partial class FormTests
         if (cells.Any(c => c.Source.Contains("claims.Checked(")))
             Assert.Equal("claims", Assert.Single(cells, c => c.Id == "all-claims").Source);
         if (!path.Contains("/solutions/"))
-            Assert.InRange(CheckedPattern().Matches(Code(path)).Sum(m => m.Groups[1].Value is "" ? 2 : int.Parse(m.Groups[1].Value)), 5, MostShown);
+            Assert.InRange(CheckedPattern().Matches(Code(path)).Sum(m => m.Groups[1].Value is "" ? 2 : int.Parse(m.Groups[1].Value)),
+                5, MostShown);
     }
 
     [Theory, MemberData(nameof(Lessons))]
@@ -119,9 +120,11 @@ public partial class FormTests
     public void ThePlansAddUp()
     {
         var guide = File.ReadAllText(Path.Combine(Host.Root, "notebooks", "WORKSHOP.md"));
-        var plans = PlanPattern().Matches(guide).Select(m => MinutesPattern().Matches(m.Groups[2].Value).Sum(r => int.Parse(r.Groups[1].Value)));
+        var plans = PlanPattern().Matches(guide)
+            .Select(m => MinutesPattern().Matches(m.Groups[2].Value).Sum(r => int.Parse(r.Groups[1].Value)));
         Assert.Equal([90, 210, 390], plans);
-        Assert.All(LinkPattern().Matches(guide), m => Assert.True(File.Exists(Path.Combine(Host.Root, "notebooks", m.Groups[1].Value)), m.Value));
+        Assert.All(LinkPattern().Matches(guide),
+            m => Assert.True(File.Exists(Path.Combine(Host.Root, "notebooks", m.Groups[1].Value)), m.Value));
     }
 
     [GeneratedRegex(@"var (?<name>\w+) =\s*new Bet\(")]
@@ -193,7 +196,8 @@ public sealed class ExerciseTests : HostTest
         foreach (var path in lessons)
         {
             var executed = NotebookHost.NotebookFile.Read(Path.Combine(Folder, "out", path.Replace('/', '-')));
-            var said = executed.Cells.Select(c => string.Concat(c.Outputs.Select(o => NotebookHost.NotebookFile.Text(o["data"]?["text/plain"]))))
+            var said = executed.Cells.Select(c =>
+                string.Concat(c.Outputs.Select(o => NotebookHost.NotebookFile.Text(o["data"]?["text/plain"]))))
                 .Where(text => text.StartsWith("exercise", StringComparison.Ordinal)).Select(text => text.Split(':')[0]).ToList();
             Assert.Equal(["exercise not yet", "exercise right", "exercise not right"], said);
         }

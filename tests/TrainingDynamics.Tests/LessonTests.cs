@@ -185,7 +185,8 @@ public partial class LessonTests
         Assert.Equal("in part", defects.Judge("c", "m", "t", [1, 2, 1], [0.5, 1.02, 0.49], "in part").Follows);
         Assert.Equal("no", defects.Judge("d", "m", "t", [1, 2, 1], [1, 2.02, 1.01], "no").Follows);
         Assert.Equal("yes, an identity", defects.Judge("e", "m", "t", [1, 2, 1], [0, 0, 0], "yes", Kind.Identity).Follows);
-        Assert.Equal("in part", new Attribution(new ClaimList()).Judge("e", "m", "t", [1, 2, 1], [0.5, 1, 0.5], "yes", Kind.Identity).Follows);
+        Assert.Equal("in part", new Attribution(new ClaimList())
+            .Judge("e", "m", "t", [1, 2, 1], [0.5, 1, 0.5], "yes", Kind.Identity).Follows);
         Assert.Contains("with[1] is 0", Assert.Throws<ArgumentException>(() =>
             defects.Judge("z", "m", "t", [1, 0, 1], [1, 1, 1], "no")).Message);
         Assert.All(claims, claim => Assert.True(claim.Holds, claim.Name));

@@ -62,7 +62,8 @@ public sealed class Attribution(ClaimList claims)
         var follows = s_kinds.FirstOrDefault(k => mean >= k.From && mean < k.To).Follows ?? "undefined";
         var close = new[] { 0.9, 0.2, -0.2 }.Any(threshold => Math.Abs(mean - threshold) < 2 * error);
         var verdict = new Verdict(defect, measure, takenAway, with, without,
-            kind == Kind.Identity && shares.All(s => Math.Abs(s - 1) <= 1e-9) ? "yes, an identity" : close ? $"{follows}, but not told apart" : follows);
+            kind == Kind.Identity && shares.All(s => Math.Abs(s - 1) <= 1e-9)
+                ? "yes, an identity" : close ? $"{follows}, but not told apart" : follows);
         _verdicts.RemoveAll(v => v.Defect == defect);                                  // a cell may be run twice
         _verdicts.Add(verdict);
         var source = $"\"{predicted}\" predicted; {measure}; taken away: {takenAway}";
