@@ -154,7 +154,8 @@ internal static partial class Gallery
     private static string GuidePage(string name, string guide, string sources, IReadOnlyList<string> all)
     {
         var text = File.ReadAllText(Path.Combine(sources, guide)).ReplaceLineEndings("\n");
-        return Frame($"{Heading(text)} · {name}", name, "../", Links(Page.Prose(text), guide, all));
+        return Frame($"{Heading(text)} · {name}", name, "../",
+            $"<div class=\"guide\">{Links(Page.Prose(text), guide, all)}</div>");
     }
 
     private static string Heading(string markdown) => markdown.Split('\n')[0].TrimStart('#', ' ');

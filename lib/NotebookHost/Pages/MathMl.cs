@@ -178,7 +178,8 @@ internal sealed class MathMl
                 }
                 return $"<msqrt>{Argument()}</msqrt>";
             case "text" or "mathrm" or "operatorname" or "textbf" or "texttt":
-                return $"<mtext>{WebUtility.HtmlEncode(Verbatim())}</mtext>";
+                // Browsers drop spaces at the ends of mtext, which TeX keeps.
+                return $"<mtext>{WebUtility.HtmlEncode(Verbatim().Replace(' ', '\u00a0'))}</mtext>";
             case "mathbf" or "boldsymbol":
                 return $"<mi style=\"font-weight:bold\">{WebUtility.HtmlEncode(Verbatim())}</mi>";
             case "mathbb" or "mathcal":
