@@ -14,6 +14,7 @@ public class PageTests
     [InlineData("\\hat w", "<mover accent=\"true\"><mi>w</mi><mo stretchy=\"false\">^</mo></mover>")]
     [InlineData("\\sum_i x", "<munder><mo>∑</mo><mrow><mi>i</mi></mrow></munder><mi>x</mi>")]
     [InlineData("\\text{a < b}", "<mtext>a &lt; b</mtext>")]
+    [InlineData("\\text{ for every }", "<mtext>\u00a0for every\u00a0</mtext>")]
     [InlineData("w'", "<msup><mi>w</mi><mrow><mo>′</mo></mrow></msup>")]
     [InlineData("\\nosuch", "<mtext style=\"color:#b00020\">\\nosuch</mtext>")]
     [InlineData("\\frac12x", "<mfrac><mn>1</mn><mn>2</mn></mfrac><mi>x</mi>")]

@@ -179,7 +179,9 @@ internal sealed class MathMl
                 return $"<msqrt>{Argument()}</msqrt>";
             case "text" or "mathrm" or "operatorname" or "textbf" or "texttt":
                 // Browsers drop spaces at the ends of mtext, which TeX keeps.
-                return $"<mtext>{WebUtility.HtmlEncode(Verbatim().Replace(' ', '\u00a0'))}</mtext>";
+                var text = Verbatim();
+                var (before, after) = (text.StartsWith(' ') ? "\u00a0" : "", text.EndsWith(' ') ? "\u00a0" : "");
+                return $"<mtext>{before}{WebUtility.HtmlEncode(text.Trim(' '))}{after}</mtext>";
             case "mathbf" or "boldsymbol":
                 return $"<mi style=\"font-weight:bold\">{WebUtility.HtmlEncode(Verbatim())}</mi>";
             case "mathbb" or "mathcal":
