@@ -69,10 +69,11 @@
     function fit(presenting) {
       document.querySelectorAll('.js-plotly-plot').forEach(function (plot) {
         if (!window.Plotly || !plot.offsetParent) return;
-        if (!plot.dataset.height) plot.dataset.height = plot.layout.height;
+        if (!plot.dataset.height) plot.dataset.height = plot._fullLayout.height;
         var own = Number(plot.dataset.height), wide = plot.closest('figure').clientWidth - 8;
         var fitted = presenting ? { height: Math.min(own, Math.max(320, innerHeight - 230)), width: wide, 'font.size': 15 }
           : { height: own, width: null, autosize: true, 'font.size': 13 };
+        plot.style.height = fitted.height + 'px';
         window.Plotly.relayout(plot, fitted).then(function () { if (!presenting) window.Plotly.Plots.resize(plot); });
       });
     }

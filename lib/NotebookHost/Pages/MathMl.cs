@@ -21,7 +21,7 @@ internal sealed class MathMl
         cdot ·   times ×   pm ±   mp ∓   le ≤   leq ≤   ge ≥   geq ≥   ne ≠   neq ≠   approx ≈   sim ∼   propto ∝   equiv ≡
         to →   rightarrow →   Rightarrow ⇒   Leftrightarrow ⇔   iff ⇔   Longleftrightarrow ⟺   Longrightarrow ⟹   leftarrow ←
         mapsto ↦   in ∈   notin ∉   subset ⊂   cup ∪   cap ∩   sum ∑   prod ∏   int ∫   langle ⟨   rangle ⟩   lVert ‖   rVert ‖
-        Vert ‖   | ‖   lvert |   rvert |   mid |   odot ⊙   oplus ⊕   ll ≪   gg ≫   dots …   ldots …   cdots ⋯   perp ⊥
+        Vert ‖   | ‖   vert |   lvert |   rvert |   mid |   odot ⊙   oplus ⊕   ll ≪   gg ≫   dots …   ldots …   cdots ⋯   perp ⊥
         parallel ∥   { {   } }   angle ∠   top ⊤   ast ∗   star ⋆   circ ∘   prime ′   forall ∀   exists ∃   lfloor ⌊
         rfloor ⌋   lceil ⌈   rceil ⌉   colon :
         """);

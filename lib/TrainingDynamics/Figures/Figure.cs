@@ -255,7 +255,9 @@ public sealed class Figure : IHtml
               // The legend stands right under what is under the axes, however many lines their names and titles take.
               function settle(box) {
                 var legend = box.querySelector('.infolayer .legend'), size = box._fullLayout._size, under = size.t + size.h;
-                if (!legend || !box.offsetParent) return Promise.resolve();
+                // Twice at a width at most: a legend that breaks its lines anew after each step would never come to rest.
+                if (box.clientWidth !== box.settled) { box.settled = box.clientWidth; box.steps = 0; }
+                if (!legend || !box.offsetParent || box.steps++ >= 2) return Promise.resolve();
                 var top = box.getBoundingClientRect().top;
                 box.querySelectorAll('.xtick text, .infolayer [class^="g-x"] text').forEach(function (text) {
                   under = Math.max(under, text.getBoundingClientRect().bottom - top);
@@ -263,7 +265,10 @@ public sealed class Figure : IHtml
                 var foot = Math.ceil(under - size.t - size.h + legend.getBoundingClientRect().height + 18);
                 var y = 1 - (under + 8 - size.t) / size.h, more = foot - box.layout.margin.b;
                 if (Math.abs(more) < 3 && Math.abs(y - box.layout.legend.y) * size.h < 3) return Promise.resolve();
-                return window.Plotly.relayout(box, { 'margin.b': foot, 'legend.y': y, height: box.layout.height + more });
+                // Given a height, Plotly keeps the width too, and would no longer follow the page.
+                box.style.height = box._fullLayout.height + more + 'px';
+                return window.Plotly.relayout(box, { 'margin.b': foot, 'legend.y': y, height: box._fullLayout.height + more })
+                  .then(function () { delete box.layout.width; });
               }
               (function draw() {
                 document.querySelectorAll('.{{id}}:not([data-draws])').forEach(function (box) {
