@@ -14,10 +14,14 @@ public sealed class OtherLanguageException(string message) : NotebookFileExcepti
 /// <param name="IsCode">Code, or prose.</param>
 /// <param name="Source">Its text.</param>
 /// <param name="Language">The language it is marked with, if any.</param>
-/// <param name="MayFail">Whether it is tagged raises-exception: an error in it is meant.</param>
+/// <param name="Tags">Its tags.</param>
 /// <param name="Outputs">What the file has of its outputs.</param>
 internal sealed record NotebookCell(string Id, bool IsCode, string Source,
-    string? Language, bool MayFail, IReadOnlyList<JsonObject> Outputs);
+    string? Language, IReadOnlyList<string> Tags, IReadOnlyList<JsonObject> Outputs)
+{
+    /// <summary>Whether an error in it is meant.</summary>
+    public bool MayFail => Tags.Contains("raises-exception");
+}
 
 /// <summary>A C# notebook in nbformat 4: read, checked, and written back with outputs.</summary>
 internal sealed class NotebookFile
@@ -74,6 +78,11 @@ internal sealed class NotebookFile
             throw new NotebookFileException(
                 $"{path} is no notebook: its JSON is truncated or damaged (line {e.LineNumber + 1}: {e.Message.Split(" Path:")[0]})", e);
         }
+        return Parse(path, root);
+    }
+
+    private static NotebookFile Parse(string path, JsonObject root)
+    {
         if ((root["nbformat"] as JsonValue)?.TryGetValue<int>(out var format) != true)
             throw new NotebookFileException($"{path} is no notebook: it has no nbformat number");
         format = root["nbformat"]!.GetValue<int>();
@@ -100,9 +109,39 @@ internal sealed class NotebookFile
             cell["source"] is JsonArray lines ? string.Concat(lines.Select(line => String(line, i, "source")))
                 : String(cell["source"], i, "source") ?? throw Odd(null, i, "source"),
             Language(cell["metadata"] as JsonObject, i) ?? usual,
-            ((cell["metadata"] as JsonObject)?["tags"] as JsonArray ?? [])
-                .Any(tag => tag is JsonValue v && v.TryGetValue<string>(out var text) && text == "raises-exception"),
+            Tags(cell),
             [.. (cell["outputs"] as JsonArray ?? []).OfType<JsonObject>()]))]);
+    }
+
+    private static string[] Tags(JsonNode? cell) => [.. ((cell?["metadata"] as JsonObject)?["tags"] as JsonArray ?? [])
+        .Select(tag => tag is JsonValue v && v.TryGetValue<string>(out var text) ? text : "")];
+
+    /// <summary>The notebook with a cell behind the one that is tagged <c>parameters</c>, which sets its variables anew, as papermill
+    /// puts it there: tagged <c>injected-parameters</c>, in place of one that is there already.</summary>
+    /// <param name="source">The cell.</param>
+    /// <param name="values">The same values, for the notebook's metadata.</param>
+    public NotebookFile WithInjected(string source, JsonObject values)
+    {
+        const string tag = "injected-parameters";
+        var root = (JsonObject)_root.DeepClone();
+        var cells = root["cells"]!.AsArray();
+        foreach (var (cell, known) in cells.Zip(Cells))
+            cell!["id"] = known.Id;
+        if (Cells.Index().FirstOrDefault(c => c.Item.Tags.Contains(tag)) is (var old, not null))
+            cells.RemoveAt(old);
+        var at = cells.Index().First(c => Tags(c.Item).Contains("parameters")).Index;
+        cells.Insert(at + 1, new JsonObject
+        {
+            ["cell_type"] = "code",
+            ["execution_count"] = null,
+            ["id"] = tag,
+            ["metadata"] = new JsonObject { ["tags"] = new JsonArray(tag) },
+            ["outputs"] = new JsonArray(),
+            ["source"] = source,
+        });
+        root["metadata"] ??= new JsonObject();
+        root["metadata"]!["papermill"] = new JsonObject { ["parameters"] = values };
+        return Parse(Path, root);
     }
 
     /// <summary>What a cell is marked with: by .NET Interactive in one of two ways, or by VS Code.</summary>

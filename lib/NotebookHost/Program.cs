@@ -50,8 +50,15 @@ timeout.Validators.Add(r =>
         r.AddError($"--timeout is {t.Value}, allowed are more than 0 and at most 1,000,000 seconds");
 });
 
+var set = new Option<string[]>("--set")
+{
+    Description = "NAME=VALUE: another value for a variable of the notebooks' parameters cell; commas between the elements of a list "
+    + "(--set seeds=21,22,23). May be given several times."
+};
+var parameters = new Option<string?>("--parameters") { Description = "A JSON or YAML file of such names and values." };
+
 var run = new Command("run", "Run notebooks, each in a process of its own, and write what came of them (the default).") { paths,
-    jobs, output, timeout, failFast, filter, inPlace };
+    jobs, output, timeout, failFast, filter, inPlace, set, parameters };
 var from = new Option<string?>("--from")
 {
     Description =
@@ -67,6 +74,47 @@ var gallery = new Command("gallery",
     jobs, output, timeout, failFast, filter, from, site };
 var strip = new Command("strip", "Take the saved outputs out of notebooks.") { paths };
 var saved = new Command("saved", "Say whose saved outputs are not those of its cells and its library (exit status 1 if any).") { paths };
+var replicated = new Option<string>("--output")
+{
+    Description = "Where the runs, replication.json and index.html go.",
+    DefaultValueFactory = _ => Path.Combine("artifacts", "replication")
+};
+var count = new Option<int>("--runs") { Description = "Runs of each notebook, on seeds of their own.", DefaultValueFactory = _ => 10 };
+var first = new Option<int>("--seeds")
+{
+    Description = "The first run's first seed; the others follow. Take seeds that no earlier run used.",
+    DefaultValueFactory = _ => 1001
+};
+var collect = new Option<bool>("--collect") { Description = "Run nothing; merge what is done." };
+var on = new Option<string>("--on")
+{
+    Description = "Where the runs go: local, or slurm, as one array job of the site's own sbatch.",
+    DefaultValueFactory = _ => "local"
+};
+on.AcceptOnlyFromAmong("local", "slurm");
+var partition = new Option<string?>("--partition") { Description = "Slurm: the partition." };
+var time = new Option<string?>("--time") { Description = "Slurm: what a task may take (hours:minutes:seconds)." };
+var cpus = new Option<int>("--cpus") { Description = "Slurm: processors of a run.", DefaultValueFactory = _ => 1 };
+var more = new Option<string[]>("--sbatch") { Description = "Slurm: a further option, passed on as it is (--sbatch=--mem=4G)." };
+var noWait = new Option<bool>("--no-wait") { Description = "Slurm: submit, tell the job's number, and return." };
+foreach (var (number, least) in new[] { (count, 1), (first, 0), (cpus, 1) })
+{
+    number.Validators.Add(r =>
+    {
+        if (r.Tokens is [var t] && !(int.TryParse(t.Value, out var n) && n >= least))
+            r.AddError($"{number.Name} is {t.Value}, at least {least} is needed");
+    });
+}
+var replicate = new Command("replicate", "Run notebooks on seeds that nobody looked at, and tell in how many runs each claim held. What is "
+    + "done stays: the same command goes on after an interruption. Exit status 0: every claim held in at least nine of ten runs.")
+{
+    paths, count, first, jobs, replicated, timeout, filter, collect, on, partition, time, cpus, more, noWait,
+};
+var task = new Command("task")
+{
+    new Argument<string>("tasks"), new Argument<int>("index"), new Argument<int>("step"), replicated, jobs, timeout,
+};
+task.Hidden = true;
 var doctor = new Command("doctor", "Try all that a run needs and say what is missing.");
 var worker = new Command("worker") { new Argument<string>("notebook"), new Argument<string>("mark") };
 worker.Hidden = true;
@@ -81,16 +129,33 @@ var kernel = new Command("kernel", "A Jupyter kernel for the same notebooks.") {
 var root = new RootCommand("Runs C# notebooks on .NET Interactive's kernel. In the collection: dotnet run --project lib/NotebookHost -- "
     + "[command]. Exit status: 0 all cells and claims held; 1 one did not; 2 bad usage, or a path that is no notebook; 130 interrupted.")
 {
-    paths, jobs, output, timeout, failFast, filter, inPlace, run, gallery, strip, saved, doctor, kernel, worker,
+    paths, jobs, output, timeout, failFast, filter, inPlace, set, parameters,
+    run, gallery, replicate, strip, saved, doctor, kernel, worker, task,
 };
 
 RunOptions Asked(ParseResult parsed, bool save)
     => new(parsed.GetValue(paths)!, parsed.GetValue(jobs), parsed.GetValue(output)!,
-        TimeSpan.FromSeconds(parsed.GetValue(timeout)), parsed.GetValue(failFast), parsed.GetValue(filter), save);
+        TimeSpan.FromSeconds(parsed.GetValue(timeout)), parsed.GetValue(failFast), parsed.GetValue(filter), save)
+    {
+        Values = Parameters.Read(parsed.GetValue(set) ?? [], parsed.GetValue(parameters)),
+    };
 foreach (var command in new Command[] { root, run })
     command.SetAction((parsed, cancellation) => Runner.RunAsync(Asked(parsed, parsed.GetValue(inPlace)), cancellation));
 gallery.SetAction((parsed, cancellation) => Runner.GalleryAsync(Asked(parsed, save: false),
     parsed.GetValue(from), parsed.GetValue(site)!, cancellation));
+RunOptions Replicating(ParseResult parsed) => new(parsed.CommandResult.Command == replicate ? parsed.GetValue(paths)! : [],
+    parsed.GetValue(jobs), parsed.GetValue(replicated)!, TimeSpan.FromSeconds(parsed.GetValue(timeout)), false, parsed.GetValue(filter));
+replicate.SetAction(async (parsed, cancellation) =>
+{
+    var (options, runs, seed) = (Replicating(parsed), parsed.GetValue(count), parsed.GetValue(first));
+    if (parsed.GetValue(collect))
+        return Replication.Collect(options, runs, seed);
+    return parsed.GetValue(on) == "local" ? await Replication.RunAsync(options, runs, seed, cancellation)
+        : await Slurm.RunAsync(options, runs, seed, new SlurmOptions(parsed.GetValue(partition), parsed.GetValue(time),
+            parsed.GetValue(cpus), parsed.GetValue(more) ?? [], !parsed.GetValue(noWait)), cancellation);
+});
+task.SetAction((parsed, cancellation) => Slurm.TaskAsync(parsed.GetValue<string>("tasks")!, parsed.GetValue<int>("index"),
+    parsed.GetValue<int>("step"), Replicating(parsed), cancellation));
 doctor.SetAction((_, _) => Doctor.Examine(defaultNotebooks));
 foreach (var (command, act) in new[] { (strip, (Func<RunOptions, int>)Runner.Strip), (saved, Runner.Saved) })
     command.SetAction(parsed => act(new RunOptions(parsed.GetValue(paths)!,

@@ -7,11 +7,13 @@ namespace NotebookHost;
 /// <summary>What a run leaves in its output folder: the executed notebooks, report.json and index.html.</summary>
 internal sealed class Report(string folder)
 {
-    private static readonly JsonSerializerOptions Indented = new()
+    internal static readonly JsonSerializerOptions OneLine = new()
     {
-        WriteIndented = true,
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping
     };
+
+    internal static readonly JsonSerializerOptions Indented = new(OneLine) { WriteIndented = true };
+
     /// <summary>Which build of this host a report is of: beside a notebook's stamp it tells whether that is the build at hand.</summary>
     internal static readonly string Host = typeof(Report).Module.ModuleVersionId.ToString();
 

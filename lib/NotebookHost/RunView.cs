@@ -2,7 +2,7 @@ namespace NotebookHost;
 
 /// <summary>Shows a run while it goes: a line for each notebook's end; below them, in a terminal, what is running, and elsewhere a line a
 /// cell.</summary>
-internal sealed class RunView(IReadOnlyList<NotebookRun> runs)
+internal sealed class RunView(int count)
 {
     private static readonly TimeSpan Now = TimeSpan.FromSeconds(2);
 
@@ -41,9 +41,12 @@ internal sealed class RunView(IReadOnlyList<NotebookRun> runs)
     {
         lock (_gate)
             _said.Remove(run);
+        var done = Interlocked.Increment(ref _finished);
+        var seconds = _clock.Elapsed.TotalSeconds / done * (count - done);
+        var left = done == count ? "" : $", about {(seconds < 90 ? $"{seconds:0} s" : $"{seconds / 60:0} min")} left";
         var outcome = run.Status == "passed" ? $"passed, {run.CellsDone} cells, {run.Claims.Count()} claims hold, {run.Seconds:0.0} s"
             : $"{run.Status.ToUpperInvariant()} after {run.Seconds:0.0} s: {run.Problem}";
-        Say($"{run.Name}: {outcome} ({Interlocked.Increment(ref _finished)}/{runs.Count})");
+        Say($"{run.Name}: {outcome} ({done}/{count}{left})");
     }
 
     /// <summary>A line, if there is one, and in a terminal the state of what runs, over the last state.</summary>
@@ -53,9 +56,9 @@ internal sealed class RunView(IReadOnlyList<NotebookRun> runs)
         {
             var running = _said.Keys.Select(r =>
                 $"{Path.GetFileNameWithoutExtension(r.Name)} {r.CellsStarted}/{r.Cells.Count}{(r.Progress is { } p ? ": " + p.Text : "")}");
-            var state = $"{_finished}/{runs.Count} done, {_clock.Elapsed.TotalSeconds:0} s; {string.Join("; ", running)}";
+            var state = $"{_finished}/{count} done, {_clock.Elapsed.TotalSeconds:0} s; {string.Join("; ", running)}";
             var stamped = line is null ? "" : $"[{_clock.Elapsed.TotalSeconds,6:0.0} s] {line}\n";
-            var below = _width == 0 || _finished == runs.Count ? "" : state[..Math.Min(state.Length, _width - 1)];
+            var below = _width == 0 || _finished == count ? "" : state[..Math.Min(state.Length, _width - 1)];
             Console.Write(_width == 0 ? stamped : $"\r{new string(' ', _width - 1)}\r{stamped}{below}");
         }
     }

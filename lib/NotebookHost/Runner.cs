@@ -4,7 +4,11 @@ namespace NotebookHost;
 
 /// <summary>What <c>run</c> is asked to do.</summary>
 internal sealed record RunOptions(IReadOnlyList<string> Paths, int Jobs,
-    string Output, TimeSpan CellTimeout, bool FailFast, string? Filter, bool InPlace = false);
+    string Output, TimeSpan CellTimeout, bool FailFast, string? Filter, bool InPlace = false)
+{
+    /// <summary>Other values for the notebooks' parameters, by name.</summary>
+    public IReadOnlyDictionary<string, string[]> Values { get; init; } = new Dictionary<string, string[]>();
+}
 
 /// <summary>Runs notebooks side by side and writes what came of them.</summary>
 internal static class Runner
@@ -16,6 +20,10 @@ internal static class Runner
     public static async Task<int> RunAsync(RunOptions options, CancellationToken interrupted)
     {
         var (runs, allRead) = Find(options);
+        if (options.InPlace && options.Values.Count > 0)
+            throw new NotebookFileException(
+                "--in-place saves what the cells as they are give; with other parameters there is nothing to save");
+        runs = [.. runs.Select(run => new NotebookRun(Parameters.Set(run.Notebook, run.Name, options.Values), run.Name))];
         var browser = options.InPlace ? Pictures.Browser() : "";
         var written = runs.Select(r => r.Name).Append("report.json")
             .Append("index.html").Select(name => Path.Combine(options.Output, name));
@@ -31,7 +39,7 @@ internal static class Runner
         var threads = options.InPlace ? 1 : Math.Max(1, Environment.ProcessorCount / jobs);
         var report = new Report(options.Output);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
-        var view = new RunView(runs);
+        var view = new RunView(runs.Count);
         try
         {
             await Parallel.ForEachAsync(runs, new ParallelOptions { MaxDegreeOfParallelism = jobs, CancellationToken = stop.Token },
@@ -110,7 +118,7 @@ internal static class Runner
 
     /// <summary>The notebooks that are asked for. In a folder, those in other languages are passed over and those that cannot be read told
     /// of.</summary>
-    private static (List<NotebookRun> Runs, bool AllRead) Find(RunOptions options)
+    internal static (List<NotebookRun> Runs, bool AllRead) Find(RunOptions options)
     {
         var files = new List<(string Path, bool Named)>();
         foreach (var path in options.Paths)

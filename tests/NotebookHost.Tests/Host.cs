@@ -49,13 +49,16 @@ internal static class Host
     }
 
     /// <summary>The JSON of a notebook of these code cells.</summary>
-    public static string Notebook(params IEnumerable<string> code) => new JsonObject
+    public static string Notebook(params IEnumerable<string> code) => Notebook(null, code);
+
+    /// <summary>The same with a first cell that is tagged parameters.</summary>
+    public static string Notebook(string? parameters, IEnumerable<string> code) => new JsonObject
     {
-        ["cells"] = new JsonArray([.. code.Select((source, i) => new JsonObject
+        ["cells"] = new JsonArray([.. (parameters is null ? code : code.Prepend(parameters)).Select((source, i) => new JsonObject
         {
             ["cell_type"] = "code",
             ["id"] = $"cell-{i + 1}",
-            ["metadata"] = new JsonObject(),
+            ["metadata"] = i == 0 && parameters is not null ? new JsonObject { ["tags"] = new JsonArray("parameters") } : [],
             ["execution_count"] = null,
             ["outputs"] = new JsonArray(),
             ["source"] = source,

@@ -209,7 +209,8 @@ public partial class FigureTests
         Assert.Contains("✗ FAILS", Show("text/html"));
         Assert.Contains("FAILS: broken", Show("text/plain"));
         var json = JsonDocument.Parse(Show("application/vnd.notebook.claims+json")).RootElement;
-        Assert.Equal(["name", "predicted", "measured", "kind", "relation", "tolerance", "unit", "holds", "source", "seeds", "spread"],
+        Assert.Equal(["name", "predicted", "measured", "kind", "relation", "tolerance", "unit", "holds", "source", "seeds", "spread",
+            "replicated"],
             json[0].EnumerateObject().Select(p => p.Name));
         Assert.Equal("at-most", json[1].GetProperty("relation").GetString());
     }

@@ -21,7 +21,7 @@ public partial class HouseTests
         ("Objectives", ["Runtime", "Data", "Models", "Tasks", "Measurement"]),
         ("Bandits", ["Runtime", "Models"]),
         ("Figures", ["Runtime", "Notebook", "Measurement"]),
-        ("Claims", ["Notebook"]),
+        ("Claims", ["Notebook", "Data"]),
         ("Experiments", ["Runtime", "Theory", "Notebook", "Data",
             "Models", "Tasks", "Schedules", "Optimizers", "Measurement", "Objectives", "Bandits"]),
     ];

@@ -187,8 +187,13 @@ public partial class LessonTests
         Assert.Equal("yes, an identity", defects.Judge("e", "m", "t", [1, 2, 1], [0, 0, 0], "yes", Kind.Identity).Follows);
         Assert.Equal("in part", new Attribution(new ClaimList())
             .Judge("e", "m", "t", [1, 2, 1], [0.5, 1, 0.5], "yes", Kind.Identity).Follows);
-        Assert.Contains("with[1] is 0", Assert.Throws<ArgumentException>(() =>
-            defects.Judge("z", "m", "t", [1, 0, 1], [1, 1, 1], "no")).Message);
+        Assert.Contains("the mean of with is 0", Assert.Throws<ArgumentException>(() =>
+            defects.Judge("z", "m", "t", [1, -1, 0], [1, 1, 1], "no")).Message);
+        // A seed without the defect does no harm: the share is that of the means, its spread the delta method's.
+        var ratio = new Verdict("h", "m", "t", [2, 0, 4], [1, 0.1, 1.9], "");
+        Assert.Equal(0.5, ratio.Share, 1e-12);
+        Assert.Equal(0.5, ratio.Shares.Average(), 1e-12);
+        Assert.Equal([0.5, 0.45, 0.55], ratio.Shares.Select(s => Math.Round(s, 12)));
         Assert.All(claims, claim => Assert.True(claim.Holds, claim.Name));
         Assert.Equal([Kind.Prediction, Kind.Prediction, Kind.Prediction, Kind.Prediction, Kind.Identity], claims.Select(c => c.Kind));
         // A wrong prediction fails; near a threshold nothing is told, and the claim is an observation.

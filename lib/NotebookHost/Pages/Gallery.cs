@@ -226,7 +226,7 @@ internal static partial class Gallery
             <div class="scroll" tabindex="0" role="region" aria-label="all claims"><table id="scoreboard"><thead><tr>
             """);
         foreach (var head in (string[])["notebook", "claim", "predicted",
-            "measured", "must hold", "kind", "seeds", "spread", "verdict", "source"])
+            "measured", "must hold", "kind", "seeds", "spread", "other seeds", "verdict", "source"])
             body.Append($"<th scope=\"col\" aria-sort=\"none\"><button type=\"button\">{head}</button></th>");
         body.Append("</tr></thead><tbody>\n");
         foreach (var (lesson, claim) in rows)
@@ -239,9 +239,18 @@ internal static partial class Gallery
                 .Append(Number(claim["predicted"], unit)).Append(Number(claim["measured"], unit))
                 .Append($"<td>{Page.Encode(MustHold(claim, unit))}</td><td>{kind}</td>")
                     .Append(Number(claim["seeds"], "")).Append(Number((double?)claim["seeds"] > 1 ? claim["spread"] : null, unit))
+                        .Append(Replicated((string?)claim["replicated"]))
                 .Append($"<td class=\"{verdict}\">{verdict}</td><td>{Page.Encode((string?)claim["source"] ?? "")}</td></tr>\n");
         }
         return Frame("All claims · " + name, name, "", body.Append("</tbody></table></div>\n").ToString());
+    }
+
+    /// <summary>"9 of 10": in how many runs on other seeds a claim held, sorted by the share.</summary>
+    private static string Replicated(string? share)
+    {
+        if (share?.Split(" of ").Select(n => double.Parse(n, CultureInfo.InvariantCulture)).ToArray() is not [var held, var of])
+            return "<td data-value=\"\">—</td>";
+        return string.Create(CultureInfo.InvariantCulture, $"<td data-value=\"{held / of}\">{share}</td>");
     }
 
     private static string Number(JsonNode? value, string unit) => value is null

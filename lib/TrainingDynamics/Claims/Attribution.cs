@@ -11,15 +11,19 @@ namespace TrainingDynamics.Claims;
 /// <param name="Follows">"yes", "in part", "no" or "no: more without", and whether that is told apart.</param>
 public sealed record Verdict(string Defect, string Measure, string TakenAway, double[] With, double[] Without, string Follows)
 {
-    /// <summary>1 − D_without/D_with of each seed: the share of the defect that goes away with its cause.</summary>
-    public double[] Shares => [.. With.Zip(Without, (with, without) => 1 - (without / with))];
+    /// <summary>1 − mean D_without/mean D_with: the share of the defect that goes away with its cause.</summary>
+    public double Share => 1 - (Without.Average() / With.Average());
+
+    /// <summary>What each seed says of it, share + ((1 − share)·D_with − D_without)/mean D_with: their mean is the share, their spread
+    /// is that of a ratio of means (the delta method). No seed is divided by, so one that hardly has the defect does no harm.</summary>
+    public double[] Shares => [.. With.Zip(Without, (with, without) => Share + ((((1 - Share) * with) - without) / With.Average()))];
 
     /// <summary>The name of the claim that decides.</summary>
     public string DecidedBy => $"{Defect}: share that goes away";
 }
 
 /// <summary>
-/// Asks of defects whether they follow from a supposed cause, by taking the cause away: share = 1 − D_without/D_with, the mean over the
+/// Asks of defects whether they follow from a supposed cause, by taking the cause away: share = 1 − D_without/D_with, of the means over the
 /// seeds. At 0.9 and more the defect follows from it; from 0.2 in part; from −0.2 it does not; below there is more of it without. (The
 /// thresholds are ours.) Where the mean is within two of its standard errors of a threshold the experiment does not tell.
 /// </summary>
@@ -43,8 +47,8 @@ public sealed class Attribution(ClaimList claims)
     /// <param name="without">Without it, the same seeds.</param>
     /// <param name="predicted">The verdict that was predicted.</param>
     /// <param name="kind">An identity where the share is 1 whatever is measured.</param>
-    /// <exception cref="ArgumentException">The arms differ in length or have less than two seeds, there is no such verdict, or a seed
-    /// has no defect that could go away.</exception>
+    /// <exception cref="ArgumentException">The arms differ in length or have less than two seeds, there is no such verdict, or the
+    /// seeds' mean has no defect that could go away.</exception>
     public Verdict Judge(string defect, string measure, string takenAway, double[] with, double[] without, string predicted,
         Kind kind = Kind.Prediction)
     {
@@ -55,9 +59,10 @@ public sealed class Attribution(ClaimList claims)
             throw new ArgumentException(
                 $"'{predicted}' is no verdict; there are {string.Join(", ", s_kinds.Select(k => $"'{k.Follows}'"))}",
                 nameof(predicted));
-        if (Array.FindIndex(with, v => !(v > 0 && double.IsFinite(v))) is >= 0 and var none)
-            throw new ArgumentException($"'{defect}': with[{none}] is {with[none]}; a share needs a defect greater than 0", nameof(with));
-        double[] shares = [.. with.Zip(without, (a, b) => 1 - (b / a))];
+        if (!(with.Average() > 0 && double.IsFinite(with.Average())))
+            throw new ArgumentException($"'{defect}': the mean of with is {with.Average()}; a share needs a defect greater than 0",
+                nameof(with));
+        var shares = new Verdict(defect, measure, takenAway, with, without, "").Shares;
         var (mean, error) = (shares.Average(), shares.StandardDeviation() / Math.Sqrt(shares.Length));
         var follows = s_kinds.FirstOrDefault(k => mean >= k.From && mean < k.To).Follows ?? "undefined";
         var close = new[] { 0.9, 0.2, -0.2 }.Any(threshold => Math.Abs(mean - threshold) < 2 * error);

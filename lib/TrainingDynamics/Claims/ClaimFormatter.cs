@@ -21,30 +21,35 @@ internal sealed class ClaimFormatterSource
         if (claims is [var one] and not ClaimList)
             return Html(one);
         if (claims is not CheckedClaims { Show: var show })
-            return Folded($"{claims.Count} claims: {Verdicts(claims)}", claims);
+            return Folded($"{claims.Count} claims: {Verdicts(claims)}", claims, Replicated.Of(claims));
         var shown = claims.Where((claim, i) => i < show || !claim.Holds).ToList();
         var folded = claims.Except(shown).ToList();
         return Html(shown) + (folded.Count == 0 ? "" : Folded($"and {folded.Count} more: {Verdicts(folded)}", folded));
     }
 
-    private static string Folded(string summary, IReadOnlyList<Claim> claims)
+    private static string Folded(string summary, IReadOnlyList<Claim> claims, IReadOnlyDictionary<string, string>? shares = null)
         => $"<details class=\"more-claims\"{(claims.All(c => c.Holds) ? "" : " open")}><summary>{summary}</summary>"
-            + $"{Html(claims)}</details>";
+            + $"{Html(claims, shares)}</details>";
 
     private static string Verdicts(IReadOnlyList<Claim> claims)
         => claims.Count(c => !c.Holds) is > 0 and var failing ? $"{failing} FAIL" : "all hold";
 
-    internal static string Html(IReadOnlyList<Claim> claims)
+    /// <param name="claims">The rows.</param>
+    /// <param name="shares">In how many runs on other seeds they held; null or empty for no such column.</param>
+    internal static string Html(IReadOnlyList<Claim> claims, IReadOnlyDictionary<string, string>? shares = null)
     {
+        var replicated = shares?.Count > 0;
         var html = new StringBuilder("<table class=\"claims\" style=\"border-collapse:collapse;width:100%\"><thead><tr>");
-        foreach (var head in (string[])["claim", "kind", "predicted", "measured", "must hold", "seeds", "s.e.", "verdict", "source"])
+        foreach (var head in (string[])["claim", "kind", "predicted", "measured", "must hold", "seeds", "s.e.",
+            .. replicated ? ["held on other seeds"] : (string[])[], "verdict", "source"])
             html.Append($"<th scope=\"col\" style=\"text-align:left;padding:2px 8px\">{head}</th>");
         html.Append("</tr></thead><tbody>");
         foreach (var c in claims)
         {
             html.Append("<tr>");
             foreach (var cell in (string[])[c.Name, KindOf(c), Number(c.Predicted, c.Unit), Number(c.Measured, c.Unit),
-                MustHold(c), c.Seeds.ToString(CultureInfo.InvariantCulture), c.Seeds > 1 ? Number(c.StandardError, c.Unit) : "—"])
+                MustHold(c), c.Seeds.ToString(CultureInfo.InvariantCulture), c.Seeds > 1 ? Number(c.StandardError, c.Unit) : "—",
+                .. replicated ? [shares!.GetValueOrDefault(c.Name, "—")] : (string[])[]])
                 html.Append($"<td style=\"text-align:left;padding:2px 8px\">{WebUtility.HtmlEncode(cell)}</td>");
             html.Append($"<td style=\"text-align:left;padding:2px 8px\">{Verdict(c)}</td><td style=\"text-align:left;padding:2px "
                 + $"8px\">{WebUtility.HtmlEncode(c.Source)}</td></tr>");
@@ -74,7 +79,14 @@ internal sealed class ClaimFormatterSource
         $"{(c.Holds ? "holds" : "FAILS")}: {c.Name}: predicted {Number(c.Predicted, c.Unit)}, measured {Number(c.Measured, c.Unit)}, "
             + $"must hold {MustHold(c)}{Seeds(c)}"));
 
-    internal static string Json(IReadOnlyList<Claim> claims) => new JsonArray([.. claims.Select(c => new JsonObject
+    internal static string Json(IReadOnlyList<Claim> claims)
+    {
+        var shares = claims is ClaimList ? Replicated.Of(claims) : null;
+        return new JsonArray([.. claims.Select(c => Json(c, shares?.GetValueOrDefault(c.Name)))]).ToJsonString(
+            new JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+    }
+
+    private static JsonObject Json(Claim c, string? replicated) => new()
     {
         ["name"] = c.Name,
         ["predicted"] = Finite(c.Predicted),
@@ -96,7 +108,8 @@ internal sealed class ClaimFormatterSource
         ["source"] = c.Source,
         ["seeds"] = c.Seeds,
         ["spread"] = Finite(c.Spread),
-    })]).ToJsonString(new JsonSerializerOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+        ["replicated"] = replicated,
+    };
 
     private static JsonNode? Finite(double value) => double.IsFinite(value) ? JsonValue.Create(value) : null;
 

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace TrainingDynamics.Data;
 
 /// <summary>
-/// Fresh normal inputs every step, labelled by one fixed random network of 64 ReLU units, a share of the labels replaced by
-/// random ones: data without an end, so nothing is ever seen twice. All replicas share the teacher, not the inputs.
+/// Fresh normal inputs every step, labelled by a fixed random network of 64 ReLU units, a share of the labels replaced by
+/// random ones: data without an end, so nothing is ever seen twice. Each seed has a teacher of its own.
 /// </summary>
 public sealed class TeacherStream : IBatches
 {
@@ -27,10 +27,10 @@ public sealed class TeacherStream : IBatches
         if (!(labelNoise is >= 0 and <= 1))
             throw new ArgumentException($"{nameof(labelNoise)} is {labelNoise}, allowed is a number in [0, 1]", nameof(labelNoise));
         using var scope = NewDisposeScope();
-        using var teacher = new ReplicaRandom(20171101);
+        using var teacher = new ReplicaRandom(random.Seeds.Stream("teacher"));
         (_random, _batch, _inputs, _noise) = (random, batch, inputs, labelNoise);
-        _hidden = (teacher.Normal([inputs, Units], dtype)[0] / Math.Sqrt(inputs)).DetachFromDisposeScope();
-        _output = (teacher.Normal([Units, Classes], dtype)[0] / Math.Sqrt(Units)).DetachFromDisposeScope();
+        _hidden = (teacher.Normal([inputs, Units], dtype) / Math.Sqrt(inputs)).DetachFromDisposeScope();
+        _output = (teacher.Normal([Units, Classes], dtype) / Math.Sqrt(Units)).DetachFromDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -38,7 +38,7 @@ public sealed class TeacherStream : IBatches
     {
         using var scope = NewDisposeScope();
         var x = _random.Normal([_batch, _inputs], _hidden.dtype);                        // (replica, batch, input)
-        var labels = nn.functional.relu(x.reshape(-1, _inputs).mm(_hidden)).mm(_output).argmax(-1).reshape(_random.Replicas, _batch);
+        var labels = nn.functional.relu(x.bmm(_hidden)).bmm(_output).argmax(-1);
         if (_noise > 0)
         {
             var random = _random.Integers(Classes, _batch);

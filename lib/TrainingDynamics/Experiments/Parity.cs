@@ -117,7 +117,8 @@ public sealed class Parity : IDisposable
             Accuracy(model, _weights, old: false), Mean((_baseLog.exp() * _newTestCorrect).sum(-1)));
     }
 
-    /// <summary>UCI digits: parity is new; the same digits under one fixed permutation of their pixels are the old task.</summary>
+    /// <summary>UCI digits: parity is new; the same digits under one fixed permutation of their pixels are the old task. Which images train
+    /// and which test, and the permutation, belong to the data set and follow no seed.</summary>
     /// <param name="bases">A seed for each base.</param>
     /// <param name="settings">Sizes; the defaults fit 1,797 images.</param>
     /// <param name="progress">Told how far pretraining is.</param>
@@ -128,7 +129,8 @@ public sealed class Parity : IDisposable
         return new Parity(settings ?? new ParitySettings(), all, Permuted(all, seed: 1), null, null, bases, progress);
     }
 
-    /// <summary>The paper's setting: parity of MNIST digits is new, Fashion-MNIST is old, 785 → 512 → 256 → 10.</summary>
+    /// <summary>The paper's setting: parity of MNIST digits is new, Fashion-MNIST is old, 785 → 512 → 256 → 10. Which images are taken
+    /// follows no seed.</summary>
     /// <param name="bases">A seed for each base.</param>
     /// <param name="settings">Sizes; 500 images a task in pretraining, as in the paper.</param>
     /// <param name="progress">Told how far pretraining is.</param>

@@ -67,7 +67,7 @@ public sealed class ParitySequences : IDisposable
         _bases = bases;
         _seeds = seeds is null ? [.. Enumerable.Range(1, (int)bases.shape[0])] : [.. seeds];
         using var scope = NewDisposeScope();
-        using var random = new ReplicaRandom(0);
+        using var random = new ReplicaRandom(_seeds.Stream("asked")[0]);
         var old = Enumerable.Range(0, OldTasks).Select(task => Exercise(random, task, prompts)).ToArray();
         _oldPrompts = cat([.. old.Select(o => o.Prompt)], 1).DetachFromDisposeScope();
         _oldAnswers = cat([.. old.Select(o => o.Answer)], 1).DetachFromDisposeScope();
@@ -76,7 +76,8 @@ public sealed class ParitySequences : IDisposable
 
     /// <summary>The shipped bases (<c>data/parity-sequences</c>): three networks of three seeds.</summary>
     /// <param name="prompts">Prompts of each task to measure on.</param>
-    /// <param name="seeds">What fine-tuning draws by, one for each base; 1, 2, 3 if not given. The bases stay the shipped ones.</param>
+    /// <param name="seeds">What fine-tuning and the prompts to measure on are drawn by, one for each base; 1, 2, 3 if not given. The
+    /// bases stay the shipped ones.</param>
     /// <exception cref="DataFileException">The file is missing, damaged, or of another shape.</exception>
     /// <exception cref="ArgumentException">There is not one seed for each base.</exception>
     public static ParitySequences Load(int prompts = 200, IReadOnlyList<int>? seeds = null)

@@ -270,7 +270,8 @@ public sealed class Figure : IHtml
                 return window.Plotly.relayout(box, { 'margin.b': foot, 'legend.y': y, height: box._fullLayout.height + more })
                   .then(function () { delete box.layout.width; });
               }
-              (function draw() {
+              // After the text: a page of many figures can be read while they are drawn.
+              setTimeout(function draw() {
                 document.querySelectorAll('.{{id}}:not([data-draws])').forEach(function (box) {
                   if (window.Plotly) {
                     box.setAttribute('data-draws', '');
@@ -287,7 +288,7 @@ public sealed class Figure : IHtml
                     box.textContent = 'plotly.js is not on this page: restart the kernel and run all cells.';
                   }
                 });
-              })();
+              });
             })();</script>
             </figure>
             """;

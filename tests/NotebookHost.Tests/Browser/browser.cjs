@@ -4,10 +4,20 @@ const { chromium } = require('playwright-core');
 
 const path = [process.env.CHROME, '/usr/bin/chromium'].find(p => p && existsSync(p));
 
-exports.open = () => chromium.launch({
-  executablePath: path,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
+// A page may take long where tests run beside it; how long is no property of it.
+exports.open = async () => {
+  const browser = await chromium.launch({
+    executablePath: path,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+  const newPage = browser.newPage.bind(browser);
+  browser.newPage = async options => {
+    const page = await newPage(options);
+    page.setDefaultTimeout(180000);
+    return page;
+  };
+  return browser;
+};
 
 exports.check = (name, holds, told) => console.log((holds ? 'ok ' : 'FAILED ') + name + (holds ? '' : ': ' + JSON.stringify(told)));
 

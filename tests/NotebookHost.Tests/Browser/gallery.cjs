@@ -44,7 +44,7 @@ main(async () => {
     page.on('pageerror', e => note('no console error', [e.message]));
     page.on('request', r => /^(file|data|blob):/.test(r.url()) || note('no request leaves the machine', [r.url()]));
     await page.goto(address(file));
-    await page.waitForFunction(() => Array.from(document.querySelectorAll('figure [role=img]')).every(box => box.classList.contains('js-plotly-plot')), null, { timeout: 60000 }).catch(() => { });
+    await page.waitForFunction(() => Array.from(document.querySelectorAll('figure [role=img]')).every(box => box.classList.contains('js-plotly-plot')), null, { timeout: 180000 }).catch(() => { });
     note('every figure has drawn its traces', await page.evaluate(undrawn));
     note('every formula is typeset', await page.evaluate(untypeset));
     note('no link is broken', await page.evaluate(brokenLinks, [...pages, ...own].map(address)));
@@ -72,7 +72,7 @@ main(async () => {
       lines++;
       await page.mouse.move(point.x - 3, point.y - 3);
       await page.mouse.move(point.x, point.y);
-      hovered += await page.waitForSelector('.hoverlayer .hovertext text', { timeout: 5000 }).then(() => 1, () => 0);
+      hovered += await page.waitForSelector('.hoverlayer .hovertext text', { timeout: 30000 }).then(() => 1, () => 0);
     }
     for (const scheme of ['light', 'dark']) {
       await page.emulateMedia({ colorScheme: scheme });
@@ -83,7 +83,7 @@ main(async () => {
     for (const width of [390, 1920]) {
       await page.setViewportSize({ width, height: 900 });
       // Figures follow the page's width one after the other; a page of seventy takes a while.
-      await page.waitForFunction(() => document.scrollingElement.scrollWidth <= innerWidth + 1, null, { timeout: 60000 }).catch(() => { });
+      await page.waitForFunction(() => document.scrollingElement.scrollWidth <= innerWidth + 1, null, { timeout: 180000 }).catch(() => { });
       note(`no sideways scrolling at ${width} pixels`, await page.evaluate(scrolls));
     }
     await page.close();
@@ -117,7 +117,7 @@ main(async () => {
 
   const lesson = pages.find(p => readFileSync(join(site, p), 'utf8').includes('class="bet-answer"') && !p.includes('solutions'));
   await page.goto(address(lesson));
-  await page.waitForFunction(() => Array.from(document.querySelectorAll('figure [role=img]')).every(box => box.classList.contains('js-plotly-plot')), null, { timeout: 60000 });
+  await page.waitForFunction(() => Array.from(document.querySelectorAll('figure [role=img]')).every(box => box.classList.contains('js-plotly-plot')), null, { timeout: 180000 });
   check('code is folded', !await page.isVisible('details.code pre'));
   await page.click('details.code summary');
   check('and opens', await page.isVisible('details.code pre') && await page.$eval('details.code pre', p => p.querySelectorAll('span').length > 3));
@@ -151,7 +151,7 @@ main(async () => {
   check('and the page is whole again', (await visible()).length > 1);
   const moving = pages.find(p => readFileSync(join(site, p), 'utf8').includes('figure-slider') && !p.includes('solutions'));
   await page.goto(address(moving));
-  await page.waitForFunction(() => Array.from(document.querySelectorAll('figure [role=img]')).every(box => box.classList.contains('js-plotly-plot')), null, { timeout: 60000 });
+  await page.waitForFunction(() => Array.from(document.querySelectorAll('figure [role=img]')).every(box => box.classList.contains('js-plotly-plot')), null, { timeout: 180000 });
   const range = '.figure-slider input';
   const state = () => page.$eval('.figure-slider', label => [label.querySelector('output').textContent, label.querySelector('input').getAttribute('aria-valuetext'), JSON.stringify(label.closest('figure').querySelector('.js-plotly-plot').data)]);
   const before = await state();
