@@ -37,6 +37,17 @@ public sealed class GalleryTests : HostTest
     }
 
     [Fact]
+    public async Task TheScoreboardTellsInHowManyRunsOnOtherSeedsAClaimHeld()
+    {
+        const string old = "{\\\"name\\\":\\\"old\\\",\\\"holds\\\":true,\\\"replicated\\\":\\\"9 of 10\\\"}";
+        const string fresh = "{\\\"name\\\":\\\"new\\\",\\\"holds\\\":true}";
+        Write("n.ipynb", $"\"[{old},{fresh}]\".DisplayAs(\"application/vnd.notebook.claims+json\");");
+        await Gallery("n.ipynb", "--output", "out", "--site", "site");
+        Assert.Contains("<td data-value=\"0.9\">9 of 10</td>", Site("scoreboard.html"));
+        Assert.Contains(">other seeds</button>", Site("scoreboard.html"));
+    }
+
+    [Fact]
     public async Task WhatIsNoRunOrNoSiteIsSaidAndNothingIsLost()
     {
         async Task Refused(string why, params string[] arguments)
