@@ -97,9 +97,13 @@ internal static class Replication
     /// once.</summary>
     public static List<Replicate> Asked(RunOptions options, int count, int from)
     {
+        // Left by a process that was killed. One that is being written, by another process or another machine, is younger.
         foreach (var draft in Directory.Exists(options.Output)
-            ? Directory.EnumerateFiles(options.Output, "*.part", SearchOption.AllDirectories).ToList() : [])
-            System.IO.File.Delete(draft);                                              // left by a process that was killed
+            ? new DirectoryInfo(options.Output).GetFiles("*.part", SearchOption.AllDirectories) : [])
+        {
+            if (DateTime.UtcNow - draft.LastWriteTimeUtc > TimeSpan.FromSeconds(10))
+                draft.Delete();
+        }
         if (Files.WhyNotWritable(Path.Combine(options.Output, "replication.json")) is { } why)
             throw new NotebookFileException($"{options.Output} cannot be written, so nothing was run: {why}");
         var notebooks = Runner.Find(options).Runs.Select(run => (run.Notebook, run.Name, Stamp: SavedNotebook.Stamp(run.Notebook),

@@ -110,6 +110,10 @@ public sealed class ReplicateTests : HostTest
         Assert.NotEmpty(kept);
         foreach (var (file, was) in kept)
             Assert.Equal(was, (File.GetLastWriteTimeUtc(file), File.ReadAllText(file)));
+        // What was half written is no result, and goes away once it is old enough to be nobody's.
+        foreach (var draft in Directory.EnumerateFiles(Folder, "*.part", SearchOption.AllDirectories))
+            File.SetLastWriteTimeUtc(draft, DateTime.UtcNow.AddMinutes(-1));
+        await Host.RunAsync(Folder, [.. command, "--collect"]);
         Assert.Empty(Directory.EnumerateFiles(Folder, "*.part", SearchOption.AllDirectories));
     }
 
