@@ -129,7 +129,7 @@ internal sealed class NotebookFile
             cell!["id"] = known.Id;
         if (Cells.Index().FirstOrDefault(c => c.Item.Tags.Contains(tag)) is (var old, not null))
             cells.RemoveAt(old);
-        var at = cells.Index().First(c => Tags(c.Item).Contains("parameters")).Index;
+        var at = cells.Index().First(c => (string?)c.Item!["cell_type"] == "code" && Tags(c.Item).Contains("parameters")).Index;
         cells.Insert(at + 1, new JsonObject
         {
             ["cell_type"] = "code",

@@ -51,14 +51,17 @@ internal static class Parameters
                 throw new NotebookFileException($"{name} has no parameter '{parameter}'; it has "
                     + string.Join(", ", known.Select(p => $"{p.Name} ({p.Type ?? "computed"})")));
             if (at.Type is null)
-                throw new NotebookFileException($"{name}: {parameter} is computed in its cell; only numbers, words and lists of them "
-                    + "can be set");
-            string[] given = at.Type == "string" ? [string.Join(',', texts)] : texts;
-            if (given.Length == 0 || (given.Length > 1 && !at.Type.EndsWith("[]", StringComparison.Ordinal)))
+                throw new NotebookFileException($"{name}: {parameter} is no plain int, long, double, bool, string or list of them, so "
+                    + "it cannot be set");
+            var isList = at.Type.EndsWith("[]", StringComparison.Ordinal);
+            // A word may have commas in it, and [1, 2] is the list 1,2.
+            string[] given = at.Type == "string" ? [string.Join(',', texts)] : [.. texts.Select(text => text.Trim())];
+            if (isList && given is [['[', ..], ..] && given[^1].EndsWith(']'))
+                given = [.. string.Join(',', given)[1..^1].Split(',').Select(text => text.Trim())];
+            if (given.Length == 0 || (given.Length > 1 && !isList))
                 throw new NotebookFileException($"{name}: {parameter} is {at.Type}, got {given.Length} values");
             var literals = given.Select(text => Literal(text, at.Type.Replace("[]", "", StringComparison.Ordinal))
                 ?? throw new NotebookFileException($"{name}: {parameter} is {at.Type}, and '{text}' is none")).ToList();
-            var isList = at.Type.EndsWith("[]", StringComparison.Ordinal);
             lines.Add($"var {parameter} = {(isList ? $"new [] {{ {string.Join(", ", literals)} }}" : literals[0])};");
             JsonNode Plain(string literal) => literal[0] == '"' ? JsonValue.Create(given[literals.IndexOf(literal)])
                 : JsonNode.Parse(literal.TrimEnd('L'))!;
@@ -79,10 +82,7 @@ internal static class Parameters
             if (setting.IndexOf('=') is not (> 0 and var at))
                 throw new NotebookFileException($"--set {setting} is not of the form NAME=VALUE");
             var text = setting[(at + 1)..].Trim();
-            // new[] { 1, 2 }, [1, 2] and 1,2 are the same list.
-            if (text.StartsWith('[') && text.EndsWith(']'))
-                text = text[1..^1];
-            values[setting[..at].Trim()] = [.. text.Split(',').Select(t => t.Trim())];
+            values[setting[..at].Trim()] = text.Split(',');
         }
         return values;
     }
@@ -107,7 +107,8 @@ internal static class Parameters
                 $"--parameters {file} is damaged (line {e.Start.Line}: {e.InnerException?.Message ?? e.Message})", e);
         }
 
-        string Text(YamlNode node) => node is YamlScalarNode { Value: { } text } ? text
+        string Text(YamlNode node) => node is YamlScalarNode { Value: { } text, Style: var style }
+            && (style != ScalarStyle.Plain || text is not ("" or "~" or "null")) ? text
             : throw new NotebookFileException($"--parameters {file}: line {node.Start.Line} is no number, word, or list of them");
     }
 
@@ -118,15 +119,20 @@ internal static class Parameters
         {
             ImplicitArrayCreationExpressionSyntax array => array.Initializer.Expressions,
             ArrayCreationExpressionSyntax { Initializer: { } initializer } => initializer.Expressions,
-            CollectionExpressionSyntax list => [.. list.Elements.OfType<ExpressionElementSyntax>().Select(e => e.Expression)],
+            InitializerExpressionSyntax array => array.Expressions,
+            CollectionExpressionSyntax list when list.Elements.All(e => e is ExpressionElementSyntax)
+                => [.. list.Elements.Cast<ExpressionElementSyntax>().Select(e => e.Expression)],
             _ => null,
         };
         string[] types = ["int", "long", "double", "bool", "string"];
         var found = (elements ?? [value!]).Select(TypeOf).ToList();
-        var widest = found.Contains(null) || found.Distinct().Count(t => t is "bool" or "string") > 1
+        var widest = found.Contains(null) || (found.Distinct().Count() > 1 && found.Any(t => t is "bool" or "string"))
             ? null : found.MaxBy(t => Array.IndexOf(types, t));
-        if (widest is not null && type.ToString() is var said && types.Contains(said.Replace("[]", "", StringComparison.Ordinal)))
-            widest = said.Replace("[]", "", StringComparison.Ordinal);
+        // A declared type is stronger than what the values look like.
+        var said = value is ArrayCreationExpressionSyntax created ? created.Type.ElementType.ToString() + "[]" : type.ToString();
+        var element = said.Replace("[]", "", StringComparison.Ordinal);
+        if (said != "var" && widest is not null)
+            widest = types.Contains(element) && (element != said) == (elements is not null) ? element : null;
         return new Parameter(variable.Identifier.Text, widest is null ? null : widest + (elements is null ? "" : "[]"), found.Count);
     }
 

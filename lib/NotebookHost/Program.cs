@@ -149,7 +149,7 @@ replicate.SetAction(async (parsed, cancellation) =>
 {
     var (options, runs, seed) = (Replicating(parsed), parsed.GetValue(count), parsed.GetValue(first));
     if (parsed.GetValue(collect))
-        return Replication.Collect(options, runs, seed);
+        return Replication.Collect(options, Replication.Asked(options, runs, seed));
     return parsed.GetValue(on) == "local" ? await Replication.RunAsync(options, runs, seed, cancellation)
         : await Slurm.RunAsync(options, runs, seed, new SlurmOptions(parsed.GetValue(partition), parsed.GetValue(time),
             parsed.GetValue(cpus), parsed.GetValue(more) ?? [], !parsed.GetValue(noWait)), cancellation);

@@ -16,7 +16,7 @@ internal sealed record Replicate(NotebookFile Notebook, string Name, string Stam
     public string File => $"runs/{Path.ChangeExtension(Name, null)}/{(Seeds.Length == 0 ? "once" : Seeds[0])}.json";
 
     /// <summary>As a reader types it.</summary>
-    public static string Setting(IEnumerable<int> seeds) => $"--set seeds={string.Join(',', seeds)}";
+    public static string Setting(IReadOnlyList<int> seeds) => seeds.Count == 0 ? "" : $" --set seeds={string.Join(',', seeds)}";
 
     /// <summary>The notebook with this run's seeds.</summary>
     public NotebookRun Run() => new(Seeds.Length == 0 ? Notebook : Parameters.Set(Notebook, Name,
@@ -41,7 +41,7 @@ internal static class Replication
     public static async Task<int> RunAsync(RunOptions options, int count, int from, CancellationToken cancellation)
     {
         var all = Asked(options, count, from);
-        var missing = all.Where(one => Result(options.Output, one) is null).ToList();
+        var missing = Missing(options, all);
         if (missing.Count < all.Count)
             Console.WriteLine($"{all.Count - missing.Count} of {all.Count} runs are there already");
         var view = new RunView(missing.Count);
@@ -60,7 +60,7 @@ internal static class Replication
                 });
         }
         catch (OperationCanceledException) { } // What is finished is merged below.
-        var status = Collect(options, count, from);
+        var status = Collect(options, all);
         if (!cancellation.IsCancellationRequested)
             return status;
         Console.Error.WriteLine("interrupted: the same command goes on from here");
@@ -79,7 +79,8 @@ internal static class Replication
         {
             run.Break(e);
         }
-        if (run.Status == "interrupted")
+        // What is finished already, by another process at the same run, is not put out by one that broke down.
+        if (run.Status == "interrupted" || (run.Status is not ("passed" or "failed") && Result(options.Output, one) is not null))
             return;
         Files.Replace(Path.Combine(options.Output, one.File), new JsonObject
         {
@@ -98,45 +99,66 @@ internal static class Replication
     public static List<Replicate> Asked(RunOptions options, int count, int from)
     {
         // Left by a process that was killed. One that is being written, by another process or another machine, is younger.
-        foreach (var draft in Directory.Exists(options.Output)
-            ? new DirectoryInfo(options.Output).GetFiles("*.part", SearchOption.AllDirectories) : [])
+        var drafts = new DirectoryInfo(Path.Combine(options.Output, "runs"));
+        foreach (var draft in drafts.Exists ? drafts.GetFiles("*.json.*.part", SearchOption.AllDirectories) : [])
         {
-            if (DateTime.UtcNow - draft.LastWriteTimeUtc > TimeSpan.FromSeconds(10))
+            if (DateTime.UtcNow - draft.LastWriteTimeUtc > TimeSpan.FromMinutes(10))
                 draft.Delete();
         }
         if (Files.WhyNotWritable(Path.Combine(options.Output, "replication.json")) is { } why)
             throw new NotebookFileException($"{options.Output} cannot be written, so nothing was run: {why}");
         var notebooks = Runner.Find(options).Runs.Select(run => (run.Notebook, run.Name, Stamp: SavedNotebook.Stamp(run.Notebook),
-            Seeds: Parameters.Of(run.Notebook).FirstOrDefault(p => p is { Name: "seeds", Type: "int[]" })?.Count ?? 0)).ToList();
+            Seeds: SeedsOf(run))).ToList();
         if (from + ((long)count * notebooks.Max(n => n.Seeds)) > int.MaxValue)
             throw new NotebookFileException($"--seeds {from} and {count} runs go beyond {int.MaxValue}");
         return [.. Enumerable.Range(0, count).SelectMany(k => notebooks.Where(n => n.Seeds > 0 || k == 0)
             .Select(n => new Replicate(n.Notebook, n.Name, n.Stamp, [.. Enumerable.Range(from + (k * n.Seeds), n.Seeds)])))];
     }
 
-    /// <summary>The result of a run of these very cells and this library; null where there is none, or its process broke down.</summary>
+    /// <summary>How many seeds a notebook has; none where it has no parameter of that name.</summary>
+    private static int SeedsOf(NotebookRun run) => Parameters.Of(run.Notebook).FirstOrDefault(p => p.Name == "seeds") switch
+    {
+        null => 0,
+        { Type: "int[]" } seeds => seeds.Count,
+        var odd => throw new NotebookFileException($"{run.Name}: seeds is {odd.Type ?? "computed"}; to give it others it must be a plain "
+            + "list, var seeds = new[] { 1, 2, 3 };"),
+    };
+
+    /// <summary>What is still to be run: also runs in which a cell failed, since what it lacked may be there by now.</summary>
+    public static List<Replicate> Missing(RunOptions options, IReadOnlyList<Replicate> all)
+        => [.. all.Where(one => Result(options.Output, one) is not { } result || (bool)result["broken"]!)];
+
+    /// <summary>The result of a run of these very cells, seeds and library; null where there is none, or its process broke down.</summary>
     public static JsonNode? Result(string folder, Replicate one) => Path.Combine(folder, one.File) is var file
         && System.IO.File.Exists(file)
         && Files.Json(System.IO.File.ReadAllText(file)) is { } result && (string?)result["stamp"] == one.Stamp
+        && result["seeds"]!.AsArray().Select(seed => (int)seed!).SequenceEqual(one.Seeds)
         && (string?)result["status"] is "passed" or "failed" ? result : null;
 
     /// <summary>Merges the runs that are there into replication.json and a page; returns the exit status.</summary>
-    public static int Collect(RunOptions options, int count, int from)
+    /// <param name="options">Where they are.</param>
+    /// <param name="all">The runs that are asked for.</param>
+    public static int Collect(RunOptions options, IReadOnlyList<Replicate> all)
     {
-        var all = Asked(options, count, from);
         var notebooks = all.GroupBy(one => one.Name).Select(group => Merged(options.Output, [.. group])).Where(n => n.Runs.Count > 0)
             .OrderBy(n => n.Name, StringComparer.Ordinal).ToList();
         var finished = notebooks.Sum(n => n.Runs.Count);
         if (finished == 0)
         {
-            Console.WriteLine("no run is finished yet");
+            Console.WriteLine("no run of these cells and this library is finished yet");
             return Runner.Failed;
         }
         Files.Replace(Path.Combine(options.Output, "replication.json"), Json(notebooks));
         var page = Path.Combine(options.Output, "index.html");
         Files.Replace(page, ReplicationPage.Build(notebooks));
         foreach (var (notebook, run) in notebooks.SelectMany(n => n.Runs.Where(r => r.Broken is not null).Select(r => (n, r))))
-            Console.WriteLine($"broke: {notebook.Name} {Replicate.Setting(run.Seeds)}: {run.Broken}");
+            Console.WriteLine($"broke: {notebook.Name}{Replicate.Setting(run.Seeds)}: {run.Broken}");
+        foreach (var one in all.Where(one => Result(options.Output, one) is null))
+        {
+            if (Path.Combine(options.Output, one.File) is var file && System.IO.File.Exists(file)
+                && Files.Json(System.IO.File.ReadAllText(file)) is { } old && (string?)old["stamp"] == one.Stamp)
+                Console.WriteLine($"{old["status"]}, not counted: {one.Name}{Replicate.Setting(one.Seeds)}: {old["problem"]}");
+        }
         var counted = notebooks.SelectMany(n => n.Claims).Where(c => c.Counts).ToList();
         var held = counted.Count(c => c.Replicates);
         Console.WriteLine($"{finished} of {all.Count} runs; {held} of {counted.Count} claims "
@@ -151,10 +173,22 @@ internal static class Replication
     {
         var runs = asked.Select(one => (One: one, Result: Result(folder, one))).Where(r => r.Result is not null)
             .Select(r => new ReplicatedRun(r.One.Seeds, (bool)r.Result!["broken"]! ? (string?)r.Result["problem"] ?? "" : null,
-                r.Result["claims"]!.AsArray().OfType<JsonObject>().ToDictionary(c => (string)c["name"]!))).ToList();
+                r.Result["claims"]!.AsArray().OfType<JsonObject>().Select(Plain).ToDictionary(c => (string)c["name"]!))).ToList();
         var names = runs.SelectMany(r => r.Claims.Keys).Distinct();
         return new ReplicatedNotebook(asked[0].Name, asked[0].Notebook.Title, runs,
             [.. names.Select(name => new ReplicatedClaim(name, [.. runs.Select(r => r.Claims.GetValueOrDefault(name))]))]);
+    }
+
+    /// <summary>A claim of which nothing is of another kind than it should be: notebooks write what they like.</summary>
+    private static JsonObject Plain(JsonObject claim)
+    {
+        var plain = new JsonObject();
+        foreach (var name in (string[])["name", "kind", "relation", "unit"])
+            plain[name] = claim[name] is JsonValue text && text.TryGetValue<string>(out var s) ? s : "";
+        foreach (var name in (string[])["predicted", "measured", "tolerance", "seeds", "spread"])
+            plain[name] = claim[name] is JsonValue number && number.TryGetValue<double>(out var v) ? v : null;
+        plain["holds"] = NotebookRun.Holds(claim);
+        return plain;
     }
 
     /// <summary>A line a claim, so that what changed can be read: in how many runs it held, the measured numbers, the runs it failed
@@ -218,7 +252,8 @@ internal sealed record ReplicatedClaim(string Name, IReadOnlyList<JsonObject?> I
     public bool Replicates => Held >= Replication.Enough * In.Count;
 
     /// <summary>The runs by how near they came to failing, the worst first: those that failed, then by the room that was left.</summary>
-    public IReadOnlyList<int> Worst => [.. Enumerable.Range(0, In.Count).OrderBy(k => Margin(In[k]))];
+    public IReadOnlyList<int> Worst => [.. Enumerable.Range(0, In.Count)
+        .OrderBy(k => In[k] is { } claim && NotebookRun.Holds(claim)).ThenBy(k => Margin(In[k]))];
 
     /// <summary>How far a claim is inside what it must hold to, in its own unit: negative outside.</summary>
     private static double Margin(JsonObject? claim)

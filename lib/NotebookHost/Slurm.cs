@@ -23,20 +23,22 @@ internal static class Slurm
     /// <exception cref="NotebookFileException">There is no sbatch here, or it refuses.</exception>
     public static async Task<int> RunAsync(RunOptions options, int count, int from, SlurmOptions slurm, CancellationToken cancellation)
     {
-        var missing = Replication.Asked(options, count, from).Where(one => Replication.Result(options.Output, one) is null).ToList();
+        var all = Replication.Asked(options, count, from);
+        var missing = Replication.Missing(options, all);
         if (missing.Count == 0)
-            return Replication.Collect(options, count, from);
+            return Replication.Collect(options, all);
         var folder = Path.GetFullPath(Path.Combine(options.Output, "slurm"));
         var (tasks, script) = (Path.Combine(folder, "tasks.tsv"), Path.Combine(folder, "job.sh"));
         for (var i = 2; File.Exists(tasks); i++)                                       // an earlier job may still read its own
             (tasks, script) = (Path.Combine(folder, $"tasks-{i}.tsv"), Path.Combine(folder, $"job-{i}.sh"));
         Files.Replace(tasks, string.Concat(missing.Select(one => $"{one.Notebook.Path}\t{one.Name}\t{string.Join(',', one.Seeds)}\n")));
-        Files.Replace(script, Script(tasks, options, slurm, Math.Min(missing.Count, MostTasks), folder));
+        Files.Replace(script, Script(tasks, options, slurm, Math.Min(missing.Count, MostTasks)));
         Process sbatch;
         try
         {
             sbatch = Process.Start(new ProcessStartInfo("sbatch",
-                ["--parsable", .. slurm.Wait ? ["--wait"] : (string[])[], .. slurm.More, script])
+                ["--parsable", $"--output={folder.Replace("%", "%%", StringComparison.Ordinal)}/%A_%a.out",
+                .. slurm.Wait ? ["--wait"] : (string[])[], .. slurm.More, script])
             {
                 RedirectStandardOutput = true,
                 RedirectStandardError = true,
@@ -63,7 +65,7 @@ internal static class Slurm
                 {
                     await Task.WhenAny(sbatch.WaitForExitAsync(cancellation), Task.Delay(Look, cancellation));
                     cancellation.ThrowIfCancellationRequested();
-                    var done = missing.Count(one => File.Exists(Path.Combine(options.Output, one.File)));
+                    var done = missing.Count(one => Replication.Result(options.Output, one) is not null);
                     if (done != known)
                         Console.WriteLine($"job {job}: {known = done} of {missing.Count} runs are done");
                 }
@@ -75,7 +77,7 @@ internal static class Slurm
                 return Runner.Interrupted;
             }
         }
-        return Replication.Collect(options, count, from);
+        return Replication.Collect(options, all);
     }
 
     /// <summary>A task of the job: its runs, one after the other.</summary>
@@ -94,7 +96,7 @@ internal static class Slurm
             var notebook = NotebookFile.Read(path);
             var one = new Replicate(notebook, name, SavedNotebook.Stamp(notebook),
                 [.. seeds.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(seed => int.Parse(seed, CultureInfo.InvariantCulture))]);
-            if (Replication.Result(options.Output, one) is not null)
+            if (Replication.Result(options.Output, one) is { } result && !(bool)result["broken"]!)
                 continue;
             var run = one.Run();
             await Replication.RunOneAsync(one, run, options, options.Jobs, cancellation, () => { });
@@ -105,7 +107,7 @@ internal static class Slurm
         return Runner.Passed;
     }
 
-    private static string Script(string tasks, RunOptions options, SlurmOptions slurm, int count, string folder)
+    private static string Script(string tasks, RunOptions options, SlurmOptions slurm, int count)
     {
         var lines = new List<string>
         {
@@ -113,7 +115,6 @@ internal static class Slurm
             "#SBATCH --job-name=replicate",
             $"#SBATCH --array=0-{count - 1}",
             $"#SBATCH --cpus-per-task={slurm.Cpus}",
-            $"#SBATCH --output={folder}/%A_%a.out",
         };
         if (slurm.Partition is not null)
             lines.Add($"#SBATCH --partition={slurm.Partition}");

@@ -26,10 +26,10 @@ public sealed class ParameterTests : HostTest
             "--set", "rate=2", "--set", "steps=-5", "--set", "name=b, \"c\"",
             "--set", "twice=False", "--set", "rates=[1,1e-5]");
         Assert.True(status == 0, error);
-        Assert.Equal("21 22|2|-5|b, \"c\"|False|1 1E-05".Replace(", \"", ",\""), Shown);
+        Assert.Equal("21 22|2|-5|b, \"c\"|False|1 1E-05", Shown);
         var injected = Executed["cells"]![1]!;
         Assert.Equal("injected-parameters", (string?)injected["metadata"]!["tags"]![0]);
-        Assert.Equal("// Parameters\nvar seeds = new [] { 21, 22 };\nvar rate = 2.0;\nvar steps = -5;\nvar name = \"b,\\\"c\\\"\";\n"
+        Assert.Equal("// Parameters\nvar seeds = new [] { 21, 22 };\nvar rate = 2.0;\nvar steps = -5;\nvar name = \"b, \\\"c\\\"\";\n"
             + "var twice = false;\nvar rates = new [] { 1.0, 1e-05 };\n", NotebookFile.Text(injected["source"]));
         Assert.Equal("[21,22]", Executed["metadata"]!["papermill"]!["parameters"]!["seeds"]!.ToJsonString());
         await Validation.AssertValid(Path.Combine(Folder, "out", "n.ipynb"));
@@ -63,7 +63,7 @@ public sealed class ParameterTests : HostTest
     [InlineData("steps=99999999999", "steps is int, and '99999999999' is none")]
     [InlineData("rate=1,2", "rate is double, got 2 values")]
     [InlineData("rate=NaN", "rate is double, and 'NaN' is none")]
-    [InlineData("computed=3", "computed is computed in its cell")]
+    [InlineData("computed=3", "computed is no plain int, long, double")]
     [InlineData("rate", "--set rate is not of the form NAME=VALUE")]
     public async Task AWrongValueIsNamedBeforeAnythingRuns(string setting, string says)
     {
@@ -79,6 +79,7 @@ public sealed class ParameterTests : HostTest
     [InlineData("[1, 2]", "is no object of names and values")]
     [InlineData("{\"seeds\": [1, 2", "is damaged (line ")]
     [InlineData("", "is no object of names and values")]
+    [InlineData("seeds: null", "is no number, word, or list of them")]
     public async Task AWrongFileIsNamed(string text, string says)
     {
         WriteParameterized();
@@ -88,6 +89,23 @@ public sealed class ParameterTests : HostTest
         Assert.Contains("--parameters p.json", error);
         Assert.Contains(says, error);
         Assert.Contains("--parameters q.json is not there", (await Run("n.ipynb", "--parameters", "q.json")).Error);
+    }
+
+    [Theory]
+    [InlineData("var x = new double[] { 1, 2 };", "double[]")]
+    [InlineData("int[] x = { 1, 2 };", "int[]")]
+    [InlineData("double x = 1;", "double")]
+    [InlineData("var x = -2;", "int")]
+    [InlineData("var x = 3_000_000_000;", null)]
+    [InlineData("float x = 1;", null)]
+    [InlineData("List<int> x = [1, 2];", null)]
+    [InlineData("int[] x = [1, .. y];", null)]
+    [InlineData("var x = new[] { 1, 2.5 };", "double[]")]
+    [InlineData("var x = new[] { 1, \"a\" };", null)]
+    public void AParametersTypeIsWhatItIsDeclaredOrLooksLike(string cell, string? type)
+    {
+        WriteParameterized(cell);
+        Assert.Equal(type, Parameters.Of(NotebookFile.Read(Path.Combine(Folder, "n.ipynb"))).Single().Type);
     }
 
     [Fact]

@@ -112,7 +112,7 @@ public sealed class ReplicateTests : HostTest
             Assert.Equal(was, (File.GetLastWriteTimeUtc(file), File.ReadAllText(file)));
         // What was half written is no result, and goes away once it is old enough to be nobody's.
         foreach (var draft in Directory.EnumerateFiles(Folder, "*.part", SearchOption.AllDirectories))
-            File.SetLastWriteTimeUtc(draft, DateTime.UtcNow.AddMinutes(-1));
+            File.SetLastWriteTimeUtc(draft, DateTime.UtcNow.AddHours(-1));
         await Host.RunAsync(Folder, [.. command, "--collect"]);
         Assert.Empty(Directory.EnumerateFiles(Folder, "*.part", SearchOption.AllDirectories));
     }
@@ -123,10 +123,19 @@ public sealed class ReplicateTests : HostTest
         WriteSeeded("n.ipynb");
         var (status, output, _) = await Replicate("n.ipynb", "--runs", "3", "--collect");
         Assert.Equal(1, status);
-        Assert.Contains("no run is finished yet", output);
+        Assert.Contains("is finished yet", output);
         await Replicate("n.ipynb", "--runs", "2");
         (_, output, _) = await Replicate("n.ipynb", "--runs", "3", "--collect");
         Assert.Contains("2 of 3 runs", output);
+    }
+
+    [Fact]
+    public async Task SeedsThatCannotBeReplacedAreNoNotebookWithoutSeeds()
+    {
+        File.WriteAllText(Path.Combine(Folder, "n.ipynb"), Host.Notebook("var seeds = Enumerable.Range(1, 3).ToArray();", ["1"]));
+        var (status, _, error) = await Replicate("n.ipynb");
+        Assert.Equal(2, status);
+        Assert.Contains("n.ipynb: seeds is computed", error);
     }
 
     [Theory]
