@@ -39,7 +39,8 @@ internal static class ReplicationPage
             var alone = $"run {notebook.Name}{Replicate.Setting(seeds)}";
             page.Append(CultureInfo.InvariantCulture,
                 $"<tr><td class=\"share {(claim.Replicates ? "passed" : "failed")}\">{claim.Held} of {claim.In.Count}</td>")
-                .Append($"<td>{Page.Encode(claim.Name)}<br><small>{Page.Encode(notebook.Title)}</small></td><td>{Page.Encode(claim.Kind)}</td>")
+                .Append($"<td>{Page.Encode(claim.Name)}<br><small>{Page.Encode(notebook.Title)}</small></td>")
+                .Append($"<td>{Page.Encode(claim.Kind)}</td>")
                 .Append($"<td>{Strip(claim)}</td><td><code>{Page.Encode(alone)}</code></td></tr>\n");
         }
         return page.Append("</tbody></table></div>\n</main></body></html>\n").ToString();
