@@ -80,7 +80,7 @@ public sealed class RunTests : HostTest
     public async Task CtrlCEndsTheChildrenAndKeepsWhatIsFinished()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent by kill");
-        Assert.SkipWhen(IgnoresInterrupts(), "these tests run in the background of a shell that has its jobs ignore SIGINT");
+        Assert.SkipWhen(Ignores("-INT"), "these tests run in the background of a shell that has its jobs ignore SIGINT");
         Write("a.ipynb", "1 + 1");
         Write("b.ipynb",
             "System.IO.File.WriteAllText(\"pid\", System.Environment.ProcessId.ToString()); System.Threading.Thread.Sleep(300000);");
@@ -108,8 +108,7 @@ public sealed class RunTests : HostTest
     public async Task WhatAnInterruptedNotebookFinishedIsKeptAndALastReportIsNotEmptied(string signal)
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent by kill");
-        Assert.SkipWhen(IgnoresInterrupts() && signal == "-INT",
-            "these tests run in the background of a shell that has its jobs ignore SIGINT");
+        Assert.SkipWhen(Ignores(signal), $"these tests run where SIG{signal[1..]} is ignored: in the background of a shell, or under nohup");
         const string started = "System.IO.File.WriteAllText(\"started\", \"\"); System.Threading.Thread.Sleep(300000);";
         async Task Interrupted()
         {
@@ -337,10 +336,10 @@ public sealed class RunTests : HostTest
         }
     }
 
-    /// <summary>Whether SIGINT is ignored here, which children inherit.</summary>
-    private static bool IgnoresInterrupts() => File.Exists("/proc/self/status")
+    /// <summary>Whether a signal is ignored here, which children inherit.</summary>
+    private static bool Ignores(string signal) => File.Exists("/proc/self/status")
         && (Convert.ToUInt64(File.ReadLines("/proc/self/status").First(l => l.StartsWith("SigIgn:", StringComparison.Ordinal))[7..].Trim(),
-            16) & 2) != 0;
+            16) >> (signal switch { "-HUP" => 0, "-INT" => 1, _ => 14 }) & 1) != 0;
 
     /// <summary>Whether a process ends within half a minute.</summary>
     private static async Task<bool> Ended(int id)
