@@ -108,7 +108,8 @@ public sealed class RunTests : HostTest
     public async Task WhatAnInterruptedNotebookFinishedIsKeptAndALastReportIsNotEmptied(string signal)
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent by kill");
-        Assert.SkipWhen(Ignores(signal), $"these tests run where SIG{signal[1..]} is ignored: in the background of a shell, or under nohup");
+        Assert.SkipWhen(Ignores(signal),
+            $"these tests run where SIG{signal[1..]} is ignored: in the background of a shell, or under nohup");
         const string started = "System.IO.File.WriteAllText(\"started\", \"\"); System.Threading.Thread.Sleep(300000);";
         async Task Interrupted()
         {
