@@ -19,12 +19,13 @@ internal static class ReplicationPage
             <!DOCTYPE html>
             <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
             <title>Claims on other seeds</title><link rel="icon" href="data:,"><style>{{Page.Resource("Page.css")}}
-            main { max-width: 84rem; } td.share { font-weight: 600; white-space: nowrap; } code { white-space: nowrap; }
+            main { max-width: 84rem; } td.share { font-weight: 600; white-space: nowrap; } code { overflow-wrap: anywhere; }
+            td:nth-child(2) { min-width: 14rem; } td:nth-child(5) { min-width: 19rem; }
             svg { background: #fff; border-radius: 3px; }</style></head><body><main>
             <h1>Claims on other seeds</h1>
             <p>{{counted.Count(r => r.Claim.Replicates)}} of {{counted.Count}} claims hold in at least nine of ten runs, each on
-            seeds of its own ({{runs}} runs; identities, which check the code, and published numbers, which check nothing, are not
-            counted). Those that do not come first.</p>
+            seeds of its own ({{runs}} {{(runs == 1 ? "run" : "runs")}} a notebook; identities, which check the code, and
+            published numbers, which check nothing, are not counted). Those that do not come first.</p>
             <p>A picture shows what each run measured: a dot a run, filled where the claim held and hollow where it failed; the line is
             the prediction or the bound, the band what is allowed around it.</p>
             <div class="scroll" tabindex="0" role="region" aria-label="all claims"><table><thead><tr>
