@@ -13,7 +13,7 @@ namespace NotebookHost;
 internal sealed record Replicate(NotebookFile Notebook, string Name, string Stamp, int[] Seeds)
 {
     /// <summary>Where its result lies in the output folder.</summary>
-    public string File => $"runs/{Path.ChangeExtension(Name, null)}/{(Seeds.Length == 0 ? "once" : Seeds[0])}.json";
+    public string ResultFile => $"runs/{Path.ChangeExtension(Name, null)}/{(Seeds.Length == 0 ? "once" : Seeds[0])}.json";
 
     /// <summary>As a reader types it.</summary>
     public static string Setting(IReadOnlyList<int> seeds) => seeds.Count == 0 ? "" : $" --set seeds={string.Join(',', seeds)}";
@@ -53,9 +53,9 @@ internal static class Replication
                 {
                     var run = one.Run();
                     view.Started(run);
-                    await RunOneAsync(one, run, options, Math.Max(1, Environment.ProcessorCount / jobs), cancel,
-                        Console.IsOutputRedirected ? () => { }
-                    : () => view.Changed(run));
+                    // Where nobody sees it move, a line a cell of hundreds of runs is too much.
+                    Action changed = Console.IsOutputRedirected ? () => { } : () => view.Changed(run);
+                    await RunOneAsync(one, run, options, Math.Max(1, Environment.ProcessorCount / jobs), cancel, changed);
                     view.Finished(run);
                 });
         }
@@ -82,7 +82,7 @@ internal static class Replication
         // What is finished already, by another process at the same run, is not put out by one that broke down.
         if (run.Status == "interrupted" || (run.Status is not ("passed" or "failed") && Result(options.Output, one) is not null))
             return;
-        Files.Replace(Path.Combine(options.Output, one.File), new JsonObject
+        Files.Replace(Path.Combine(options.Output, one.ResultFile), new JsonObject
         {
             ["stamp"] = one.Stamp,
             ["seeds"] = new JsonArray([.. one.Seeds.Select(s => JsonValue.Create(s))]),
@@ -124,16 +124,21 @@ internal static class Replication
             + "list, var seeds = new[] { 1, 2, 3 };"),
     };
 
-    /// <summary>What is still to be run: also runs in which a cell failed, since what it lacked may be there by now.</summary>
+    /// <summary>What is still to be run.</summary>
     public static List<Replicate> Missing(RunOptions options, IReadOnlyList<Replicate> all)
-        => [.. all.Where(one => Result(options.Output, one) is not { } result || (bool)result["broken"]!)];
+        => [.. all.Where(one => !IsDone(options.Output, one))];
+
+    /// <summary>Whether a run need not be run again; one in which a cell failed is, since what it lacked may be there by now.</summary>
+    public static bool IsDone(string folder, Replicate one) => Result(folder, one) is { } result && !(bool)result["broken"]!;
 
     /// <summary>The result of a run of these very cells, seeds and library; null where there is none, or its process broke down.</summary>
-    public static JsonNode? Result(string folder, Replicate one) => Path.Combine(folder, one.File) is var file
-        && System.IO.File.Exists(file)
-        && Files.Json(System.IO.File.ReadAllText(file)) is { } result && (string?)result["stamp"] == one.Stamp
-        && result["seeds"]!.AsArray().Select(seed => (int)seed!).SequenceEqual(one.Seeds)
-        && (string?)result["status"] is "passed" or "failed" ? result : null;
+    public static JsonNode? Result(string folder, Replicate one)
+        => Left(folder, one) is { } result && (string?)result["status"] is "passed" or "failed" ? result : null;
+
+    /// <summary>What a run of these very cells, seeds and library left, however it ended; null where there is nothing.</summary>
+    private static JsonNode? Left(string folder, Replicate one) => Path.Combine(folder, one.ResultFile) is var file && File.Exists(file)
+        && Files.Json(File.ReadAllText(file)) is { } left && (string?)left["stamp"] == one.Stamp
+        && left["seeds"]!.AsArray().Select(seed => (int)seed!).SequenceEqual(one.Seeds) ? left : null;
 
     /// <summary>Merges the runs that are there into replication.json and a page; returns the exit status.</summary>
     /// <param name="options">Where they are.</param>
@@ -153,11 +158,10 @@ internal static class Replication
         Files.Replace(page, ReplicationPage.Build(notebooks));
         foreach (var (notebook, run) in notebooks.SelectMany(n => n.Runs.Where(r => r.Broken is not null).Select(r => (n, r))))
             Console.WriteLine($"broke: {notebook.Name}{Replicate.Setting(run.Seeds)}: {run.Broken}");
-        foreach (var one in all.Where(one => Result(options.Output, one) is null))
+        foreach (var one in all)
         {
-            if (Path.Combine(options.Output, one.File) is var file && System.IO.File.Exists(file)
-                && Files.Json(System.IO.File.ReadAllText(file)) is { } old && (string?)old["stamp"] == one.Stamp)
-                Console.WriteLine($"{old["status"]}, not counted: {one.Name}{Replicate.Setting(one.Seeds)}: {old["problem"]}");
+            if (Left(options.Output, one) is { } left && (string?)left["status"] is not ("passed" or "failed"))
+                Console.WriteLine($"{left["status"]}, not counted: {one.Name}{Replicate.Setting(one.Seeds)}: {left["problem"]}");
         }
         var counted = notebooks.SelectMany(n => n.Claims).Where(c => c.Counts).ToList();
         var held = counted.Count(c => c.Replicates);
@@ -210,9 +214,8 @@ internal static class Replication
         {
             try
             {
-                using var git = Process.Start(new ProcessStartInfo("git",
-                    arguments)
-                { RedirectStandardOutput = true, RedirectStandardError = true })!;
+                var start = new ProcessStartInfo("git", arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+                using var git = Process.Start(start)!;
                 var text = git.StandardOutput.ReadToEnd();
                 git.WaitForExit();
                 return git.ExitCode == 0 ? text.Trim() : "";

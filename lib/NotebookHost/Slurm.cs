@@ -61,13 +61,12 @@ internal static class Slurm
             }
             try
             {
-                for (var known = 0; !sbatch.HasExited;)
+                for (var left = missing.ToList(); !sbatch.HasExited;)
                 {
                     await Task.WhenAny(sbatch.WaitForExitAsync(cancellation), Task.Delay(Look, cancellation));
                     cancellation.ThrowIfCancellationRequested();
-                    var done = missing.Count(one => Replication.Result(options.Output, one) is not null);
-                    if (done != known)
-                        Console.WriteLine($"job {job}: {known = done} of {missing.Count} runs are done");
+                    if (left.RemoveAll(one => Replication.IsDone(options.Output, one)) > 0)
+                        Console.WriteLine($"job {job}: {missing.Count - left.Count} of {missing.Count} runs are done");
                 }
             }
             catch (OperationCanceledException)
@@ -96,7 +95,7 @@ internal static class Slurm
             var notebook = NotebookFile.Read(path);
             var one = new Replicate(notebook, name, SavedNotebook.Stamp(notebook),
                 [.. seeds.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(seed => int.Parse(seed, CultureInfo.InvariantCulture))]);
-            if (Replication.Result(options.Output, one) is { } result && !(bool)result["broken"]!)
+            if (Replication.IsDone(options.Output, one))
                 continue;
             var run = one.Run();
             await Replication.RunOneAsync(one, run, options, options.Jobs, cancellation, () => { });
