@@ -34,7 +34,8 @@ public sealed class ReplicatedTests
     public void WhatIsNotThereIsEmptyAndWhatIsDamagedIsNamed()
     {
         Assert.Empty(Replicated.Read("nowhere.json"));
-        foreach (var text in (string[])["{", "{}", "{\"notebooks\": [{\"claims\": 3}]}"])
+        const string twice = """{"notebooks": [{"claims": [{"name": "x", "held": 1, "of": 1}, {"name": "x", "held": 1, "of": 1}]}]}""";
+        foreach (var text in (string[])["{", "{}", "{\"notebooks\": [{\"claims\": 3}]}", twice])
             Assert.Contains("is damaged", Assert.Throws<DataFileException>(() => Read(text)).Message);
         // A list of claims that no replication has goes without.
         var claims = new ClaimList();

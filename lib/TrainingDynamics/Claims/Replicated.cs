@@ -28,7 +28,8 @@ internal static class Replicated
             return [.. JsonNode.Parse(System.IO.File.ReadAllText(file))!["notebooks"]!.AsArray().Select(notebook =>
                 notebook!["claims"]!.AsArray().ToDictionary(c => (string)c!["name"]!, c => $"{c!["held"]} of {c["of"]}"))];
         }
-        catch (Exception e) when (e is System.Text.Json.JsonException or NullReferenceException or InvalidOperationException)
+        catch (Exception e) when (e is System.Text.Json.JsonException or NullReferenceException or InvalidOperationException
+            or ArgumentException)
         {
             throw new DataFileException($"{file} is damaged: {e.Message}");
         }
