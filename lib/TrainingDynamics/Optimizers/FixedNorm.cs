@@ -53,10 +53,10 @@ public sealed class FixedNorm : Optimizer
     }
 
     /// <inheritdoc/>
-    private protected override void Apply(Tensor update, Tensor rate, Tensor? shrink)
+    private protected override void Apply(Tensor update, StepSize size)
     {
         var before = Weights.clone();
-        base.Apply(update, rate, null);
+        base.Apply(update, size with { Shrink = null });
         Restore(Weights, before, _layout);
     }
 

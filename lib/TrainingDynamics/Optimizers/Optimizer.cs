@@ -1,3 +1,4 @@
+using System.IO.Enumeration;
 using TorchSharp;
 using TrainingDynamics.Models;
 using TrainingDynamics.Runtime;
@@ -9,14 +10,15 @@ namespace TrainingDynamics.Optimizers;
 /// Changes weights (replica, parameter) in place, a gradient at a time. An optimizer is a direction u made of gradients;
 /// the step is the same for all:
 /// <code>w ← (1 − η·λ)·w − η·u</code>
-/// λ is decoupled decay, multiplied by the learning rate. Every setting may differ by replica; a schedule multiplies η
-/// (and, if wanted, λ) step by step.
+/// λ is decoupled decay, multiplied by the learning rate. Every setting may differ by replica, and η and λ by block, too
+/// (ForBlocks); a schedule multiplies η (and, if wanted, λ) step by step.
 /// </summary>
 public abstract class Optimizer : IDisposable
 {
     private readonly List<Tensor> _owned = [];
     private readonly Tensor _rate, _decay;
     private readonly bool _decays;
+    private BlockSettings? _byBlock;
 
     /// <summary>An optimizer of <paramref name="weights"/>.</summary>
     /// <param name="weights">(replica, parameter), changed in place.</param>
@@ -73,19 +75,79 @@ public abstract class Optimizer : IDisposable
         using var quiet = no_grad();
         Steps++;
         var update = Direction(gradient);
+        if (_byBlock is not null)
+        {
+            Apply(update, _byBlock.At(Steps, rateFactor, decayFactor));
+            return;
+        }
         var rate = rateFactor == 1 ? _rate : _rate * rateFactor;
-        Apply(update, rate, _decays ? rate * _decay * decayFactor : null);
+        Apply(update, new StepSize(rate, _decays ? rate * _decay * decayFactor : null));
+    }
+
+    /// <summary>Gives the blocks of a name a rate and a decay of their own, beside each replica's.</summary>
+    /// <param name="layout">The blocks of the weights.</param>
+    /// <param name="name">A block's name; * stands for any letters, as in "gain*".</param>
+    /// <param name="rate">What η is multiplied by in these blocks, ≥ 0: one number, or one for each replica; 1 by default.</param>
+    /// <param name="decay">What λ (decoupled, multiplied by the learning rate) is multiplied by in these blocks, ≥ 0; 1 by default.</param>
+    /// <param name="schedule">What η is multiplied by at a step in these blocks, beside the run's own schedule.</param>
+    /// <param name="decaySchedule">What λ is multiplied by at a step in these blocks, beside the run's own schedule of decay.</param>
+    /// <returns>This optimizer.</returns>
+    /// <exception cref="ArgumentException">No block has such a name, one has settings of its own already, or a setting is out of its
+    /// range.</exception>
+    public Optimizer ForBlocks(Layout layout, string name, PerReplica? rate = null, PerReplica? decay = null,
+        Func<int, double>? schedule = null, Func<int, double>? decaySchedule = null)
+        => ForBlocks(layout, block => FileSystemName.MatchesSimpleExpression(name, block.Name, ignoreCase: false), $"named '{name}'",
+            rate, decay, schedule, decaySchedule);
+
+    /// <summary>Gives the blocks that <paramref name="which"/> picks a rate and a decay of their own, beside each replica's.</summary>
+    /// <inheritdoc cref="ForBlocks(Layout, string, PerReplica?, PerReplica?, Func{int, double}, Func{int, double})"/>
+    public Optimizer ForBlocks(Layout layout, Func<Block, bool> which, PerReplica? rate = null, PerReplica? decay = null,
+        Func<int, double>? schedule = null, Func<int, double>? decaySchedule = null)
+        => ForBlocks(layout, which, "picked", rate, decay, schedule, decaySchedule);
+
+    private Optimizer ForBlocks(Layout layout, Func<Block, bool> which, string how, PerReplica? rate, PerReplica? decay,
+        Func<int, double>? schedule, Func<int, double>? decaySchedule)
+    {
+        if (layout.Size != Weights.shape[1])
+            throw new ArgumentException($"the layout has {layout.Size} parameters, the weights have {Weights.shape[1]}", nameof(layout));
+        Block[] blocks = [.. layout.AsEnumerable().Where(which)];
+        if (blocks.Length == 0)
+            throw new ArgumentException($"no block is {how}; there are {string.Join(", ", layout.Select(b => b.Name))}", nameof(which));
+        _byBlock ??= new BlockSettings(Weights, [.. Rates], [.. Decays]);
+        _byBlock.Set(blocks, rate ?? 1, decay ?? 1, schedule, decaySchedule);
+        return this;
+    }
+
+    /// <summary>Takes over what the blocks of an optimizer have of their own, around which this one stands.</summary>
+    private protected void TakeBlocks(Optimizer inner)
+    {
+        if (inner._byBlock is not null)
+            TakeBlocks(new Layout(new Block("all", [Weights.shape[1]])), _ => inner);
+    }
+
+    /// <summary>Takes over each block's rate, decay and schedules from the optimizer that has it.</summary>
+    private protected void TakeBlocks(Layout layout, Func<Block, Optimizer> owner)
+    {
+        _byBlock = new BlockSettings(Weights, [.. Rates], [.. Decays]);
+        foreach (var block in layout)
+        {
+            var inner = owner(block);
+            using var settings = inner._byBlock is null ? new BlockSettings(Weights, [.. inner.Rates], [.. inner.Decays]) : null;
+            _byBlock.Take(block, settings ?? inner._byBlock!);
+        }
     }
 
     /// <summary>The direction u (replica, parameter) that this step subtracts, times η; updates the optimizer's own state.</summary>
     protected internal abstract Tensor Direction(Tensor gradient);
 
-    /// <summary>w ← (1 − η·λ)·w − η·u. <paramref name="shrink"/> is η·λ, null without decay.</summary>
-    private protected virtual void Apply(Tensor update, Tensor rate, Tensor? shrink)
+    /// <summary>w ← (1 − η·λ)·w − η·u.</summary>
+    private protected virtual void Apply(Tensor update, StepSize size)
     {
+        var (rate, shrink, rateFactor, shrinkFactor) = size;
+        // Of a size by block one pass over the weights is enough, where a column costs next to nothing to compute with.
         if (shrink is not null)
-            Weights.mul_(1 - shrink);
-        Weights.sub_(rate * update);
+            _ = _byBlock is null ? Weights.mul_(1 - shrink) : Weights.addcmul_(Weights, shrink, -shrinkFactor);
+        _ = _byBlock is null ? Weights.sub_(rate * update) : Weights.addcmul_(update, rate, -rateFactor);
     }
 
     /// <summary>A buffer of zeros in the weights' shape that lives as long as the optimizer.</summary>
@@ -125,6 +187,7 @@ public abstract class Optimizer : IDisposable
     {
         foreach (var tensor in _owned)
             tensor.Dispose();
+        _byBlock?.Dispose();
         GC.SuppressFinalize(this);
     }
 }

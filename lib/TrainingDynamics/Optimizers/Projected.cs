@@ -22,7 +22,11 @@ public sealed class Projected : Optimizer
 
     /// <summary>The projected form of <paramref name="inner"/>, which it owns: rate and decay are the inner one's.</summary>
     public Projected(Optimizer inner, Layout layout)
-        : base(inner.Weights, inner.Rates.ToArray(), inner.Decays.ToArray()) => (_inner, _layout) = (inner, layout);
+        : base(inner.Weights, inner.Rates.ToArray(), inner.Decays.ToArray())
+    {
+        (_inner, _layout) = (inner, layout);
+        TakeBlocks(inner);
+    }
 
     /// <inheritdoc/>
     protected internal override Tensor Direction(Tensor gradient)

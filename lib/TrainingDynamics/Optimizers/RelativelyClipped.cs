@@ -31,6 +31,7 @@ public sealed class RelativelyClipped : Optimizer
             throw new ArgumentException($"rates {string.Join(", ", inner.Rates)} and decays {string.Join(", ", inner.Decays)} must be "
                 + "positive: the threshold is √(2λ/η)·‖w‖", nameof(inner));
         _inner = inner;
+        TakeBlocks(inner);
         _threshold = Column([.. factors.Select((c, r) => c * Math.Sqrt(2 * inner.Decays[r] / inner.Rates[r]))]);
     }
 

@@ -54,10 +54,10 @@ public sealed class Rotational : Optimizer
     }
 
     /// <inheritdoc/>
-    private protected override void Apply(Tensor update, Tensor rate, Tensor? shrink)
+    private protected override void Apply(Tensor update, StepSize size)
     {
         var before = Weights.clone();
-        base.Apply(update, rate, null);
+        base.Apply(update, size with { Shrink = null });
         FixedNorm.Restore(Weights, before, _layout);
     }
 
