@@ -156,4 +156,46 @@ public class TransformerTests
         Assert.Throws<ArgumentException>(() => Text.Of("nothing", ""));
         Assert.Throws<ArgumentException>(() => new TextWindows(Text.Of("short", "abc"), 1, 3, new ReplicaRandom(1)));
     }
+
+    [Fact]
+    public void ATiedUnembeddingIsTheEmbeddingAndBreaksTheJointInvariance()
+    {
+        using var scope = NewDisposeScope();
+        var (free, batch, freeGradient) = Build(Shape);
+        var (tied, _, tiedGradient) = Build(Shape with { Tied = true });
+        Assert.DoesNotContain("U", tied.Layout.Select(b => b.Name));
+        // The free network with the tied one's matrices, and its E for U, is the same function.
+        foreach (var block in free.Layout)
+            Layout.Slice(free.Weights, block).copy_(Layout.Slice(tied.Weights, tied.Layout[block.Name == "U" ? "E" : block.Name]));
+        var difference = free.Forward(free.Weights, batch.Inputs) - tied.Forward(tied.Weights, batch.Inputs);
+        Assert.InRange(difference.abs().max().ToDouble(), 0, 1e-12);
+        string[] writers = ["E", "o1", "down1", "o2", "down2"];
+        Assert.All(Invariances.JointCosine(Build(Shape).Model.Weights, freeGradient, free.Layout, writers),
+            cosine => Assert.InRange(Math.Abs(cosine), 0, 1e-12));
+        Assert.All(Invariances.JointCosine(tied.Weights, tiedGradient, tied.Layout, writers),
+            cosine => Assert.True(Math.Abs(cosine) > 1e-4));
+    }
+
+    [Fact]
+    public void ATextIsSplitAndItsHeldOutPartIsWhatTheTestLossIsOf()
+    {
+        using var scope = NewDisposeScope();
+        var text = Text.Of("abc", string.Concat(Enumerable.Repeat("abcdefghijk", 20)));
+        var (train, heldOut) = text.Split(0.25);
+        Assert.True(text.Tokens.SequenceEqual([.. train.Tokens, .. heldOut.Tokens]));
+        Assert.Equal((165, 55), (train.Tokens.Length, heldOut.Tokens.Length));
+        Assert.Equal(text.Alphabet, heldOut.Alphabet);
+        foreach (var share in (double[])[0, 1, -0.1, double.NaN, 1e-9])
+            Assert.Contains("heldOut is", Assert.Throws<ArgumentException>(() => text.Split(share)).Message);
+
+        var model = Build(Shape).Model;
+        using var random = new ReplicaRandom([5, 6]);
+        using var again = new ReplicaRandom([5, 6]);
+        using var windows = new TextWindows(heldOut, 4, Shape.Context, random);
+        using var same = new TextWindows(heldOut, 4, Shape.Context, again);
+        var measured = TestLoss.Of(model, windows, 3);
+        var expected = Enumerable.Range(0, 3).Select(_ => model.Loss(model.Weights, same.Next()).ToDoubles()).ToList();
+        foreach (var r in (int[])[0, 1])
+            Assert.Equal(expected.Average(loss => loss[r]), measured[r], 1e-12);
+    }
 }

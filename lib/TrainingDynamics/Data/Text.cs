@@ -21,6 +21,18 @@ public sealed record Text(string Name, string Alphabet, long[] Tokens)
         return Of("Pride and Prejudice", reader.ReadToEnd());
     }
 
+    /// <summary>The text without its last part, and that part, which is not to be trained on; both in the same alphabet.</summary>
+    /// <param name="heldOut">The share that is held out, in (0, 1).</param>
+    /// <exception cref="ArgumentException">The share is out of its range, or leaves one of the two without a character.</exception>
+    public (Text Train, Text HeldOut) Split(double heldOut = 0.1)
+    {
+        var kept = Tokens.Length - (heldOut is > 0 and < 1 ? (int)Math.Round(heldOut * Tokens.Length) : 0);
+        if (kept == Tokens.Length || kept == 0)
+            throw new ArgumentException($"{nameof(heldOut)} is {heldOut} of {Tokens.Length} characters, allowed is a share that "
+                + "leaves both parts some", nameof(heldOut));
+        return (this with { Tokens = Tokens[..kept] }, this with { Name = $"{Name}, held out", Tokens = Tokens[kept..] });
+    }
+
     /// <summary>Any text.</summary>
     /// <exception cref="ArgumentException">It is empty.</exception>
     public static Text Of(string name, string content)

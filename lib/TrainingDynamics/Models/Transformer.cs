@@ -63,6 +63,10 @@ public sealed record TransformerShape
     /// <summary>The unembedding's first weights are normal with deviation this over √width.</summary>
     public double HeadScale { get; init; } = 1;
 
+    /// <summary>Whether the embedding is the unembedding, too (Press and Wolf 2017, arXiv:1608.05859): there is no block U, and E starts
+    /// as U would. Behind E stands no norm then that could undo its scale, and the writers are not jointly invariant.</summary>
+    public bool Tied { get; init; }
+
     /// <summary>float32 or float64.</summary>
     public ScalarType Dtype { get; init; } = ScalarType.Float32;
 }
@@ -140,7 +144,8 @@ public sealed class Transformer : Model
         }
         if (s.Placement == NormPlacement.Pre)
             blocks.Add(new Block("gain", [s.Width]));
-        blocks.Add(new Block("U", [s.Vocabulary, s.Width]));
+        if (!s.Tied)
+            blocks.Add(new Block("U", [s.Vocabulary, s.Width]));
         if (s.Placement == NormPlacement.Sphere)
             blocks = [.. blocks.Select(b => b.Shape.Length == 2 && b.Name != "P" ? b with { Invariance = Invariance.Rows } : b),
                 new Block("scale", [s.Vocabulary])];
@@ -155,6 +160,7 @@ public sealed class Transformer : Model
             ['g', 'a', 'i', 'n', ..] => full([random.Replicas, block.Size],
                 s.Placement == NormPlacement.Sphere ? 0.5 / s.Layers : 1, dtype: s.Dtype),
             "scale" => full([random.Replicas, block.Size], Math.Sqrt(s.Width), dtype: s.Dtype),
+            "E" when s.Tied => random.Normal([block.Size], s.Dtype).mul_(s.HeadScale / Math.Sqrt(s.Width)),
             "E" or "P" => random.Normal([block.Size], s.Dtype),
             var name => random.Normal([block.Size], s.Dtype).mul_((name == "U" ? s.HeadScale : 1) / Math.Sqrt(block.Shape[1])),
         })], dim: 1).MoveToOuterDisposeScope();
@@ -185,7 +191,7 @@ public sealed class Transformer : Model
         }
         if (_shape.Placement == NormPlacement.Pre)
             x = Norm(x) * parts["gain"].unsqueeze(1);
-        var scores = x.bmm(parts["U"].transpose(1, 2));
+        var scores = x.bmm(parts[_shape.Tied ? "E" : "U"].transpose(1, 2));
         return (sphere ? scores * parts["scale"].unsqueeze(1) : scores).MoveToOuterDisposeScope();
 
         Tensor Unit(Tensor h) => h / h.norm(-1, keepdim: true);
