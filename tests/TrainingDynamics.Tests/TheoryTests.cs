@@ -170,6 +170,20 @@ public class TheoryTests
         Assert.Equal(1, angle, within);
     }
 
+    [Theory]
+    [InlineData(0.2, 0.9, 4000)]
+    [InlineData(0.02, 0.9, 16_000)]
+    [InlineData(0.2, 0, 4000)]
+    public void CautiousDecaySettlesAtLessThanHalfOfItself(double decay, double beta1, int steps)
+    {
+        var point = Equilibrium.CautiousAdamW(0.01, decay, D, beta1);
+        var (norm, angle) = Simulate(point, (w, _) => new Cautious(new AdamW(w, 0.01, decay, beta1, beta2: 0.99)), steps);
+        Assert.Equal(1, norm, 0.01);
+        Assert.Equal(1, angle, 0.01);
+        // Half of the decay alone would be a norm √2 times AdamW's, to lowest order: it is longer, by more where momentum and ηλ are larger.
+        Assert.True(point.Norm / Equilibrium.AdamW(0.01, decay / 2, D, beta1).Norm > (beta1 > 0 && decay > 0.1 ? 1.08 : 1.01));
+    }
+
     [Fact]
     public void EquilibriumFailsWhereItsAssumptionsDo()
     {

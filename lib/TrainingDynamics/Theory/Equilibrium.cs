@@ -132,6 +132,44 @@ public static class Equilibrium
     }
 
     /// <summary>
+    /// AdamW with cautious decay, which acts only on the weights that the update shrinks, w′ = w − ηλ·m⊙w − ηu, m = 𝟙[u·w ≥ 0]. Balance of
+    /// the norm, with c = cos φ of update and weight, f the share of ‖w‖² that decays and h that of ‖w‖‖u‖ in ⟨m⊙w, u⟩:
+    /// <code>
+    /// ηλ(2 − ηλ)f·N = η²U²·(1+β1)/(1−β1) + 2η²λ‖w‖U·h/(1−β1)
+    /// c·‖w‖U = −ηβ1/(1−β1)·(U² + λ‖w‖U·h)            the momentum remembers the steps that made the weight
+    /// f = ½ + (arcsin c + c·√(1−c²))/π,  h = c/2 + (√(1−c²) + c·arcsin c)/π
+    /// </code>
+    /// To lowest order half of λ decays: the norm is √2 times AdamW's and the angle 1/√2. But weight and momentum point a little apart, so it
+    /// is less than half, and decay itself is along the update.
+    /// </summary>
+    /// <remarks>
+    /// White noise, update and weight normal by coordinate; to first order in ηλ/(1 − β1). The decay: Chen et al. 2025, arXiv:2510.12402. The
+    /// closed form is ours, as far as we know.
+    /// </remarks>
+    /// <param name="rate">η.</param>
+    /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
+    /// <param name="dimension">d, the block's size.</param>
+    /// <param name="beta1">β1.</param>
+    public static EquilibriumPoint CautiousAdamW(double rate, double decoupledDecay, double dimension, double beta1 = 0.9)
+    {
+        var (product, _) = Rho(rate, decoupledDecay, nameof(decoupledDecay));
+        var norm = AdamW(rate, decoupledDecay / 2, dimension, beta1).Norm;
+        var update = rate * Math.Sqrt(dimension * (1 - beta1) / (1 + beta1));                // ηU
+        var (cosine, share, overlap) = (0.0, 0.5, 1 / Math.PI);
+        for (var i = 0; i < 200; i++)                                                        // damped, it settles
+        {
+            cosine = Math.Max(-1, -beta1 / (1 - beta1) * ((update / norm) + (product * overlap)));
+            var (root, arcsine) = (Math.Sqrt(1 - (cosine * cosine)), Math.Asin(cosine));
+            (share, overlap) = (0.5 + ((arcsine + (cosine * root)) / Math.PI), (cosine / 2) + ((root + (cosine * arcsine)) / Math.PI));
+            var square = ((update * update * (1 + beta1)) + (2 * product * norm * update * overlap))
+                / ((1 - beta1) * product * (2 - product) * share);
+            norm = (norm + Math.Sqrt(square)) / 2;
+        }
+        var step = (update * update) + (2 * product * norm * update * overlap) + (product * product * share * norm * norm);
+        return new EquilibriumPoint(norm, 2 * Math.Asin(Math.Sqrt(step) / norm / 2), 2 * product * share);
+    }
+
+    /// <summary>
     /// Adam with L2 in the gradient: ‖w‖ = (η‖g̃‖₁/2λ)^{1/3}, ‖g̃‖₁ the sum over coordinates of the gradient's rms at the unit
     /// sphere; 2·sin(θ/2) = η·√(d(1−β1)/(1+β1))/‖w‖, which depends on the gradient's scale as its power −1/3.
     /// </summary>
