@@ -202,6 +202,11 @@ public partial class LessonTests
         Assert.Equal(5, defects.Verdicts.Count);
         Assert.Equal("in part, but not told apart", defects.Judge("f", "m", "t", [1, 1, 1], [0.7, 0.9, 0.75], "in part").Follows);
         Assert.Equal(Kind.Observation, claims[^1].Kind);
+        // All that it says then is that the prediction is not ruled out, from either side of the threshold; what is far off still fails.
+        Assert.Equal("no, but not told apart", defects.Judge("f", "m", "t", [1, 1, 1], [0.7, 0.95, 0.9], "in part").Follows);
+        Assert.True(claims.Single(c => c.Name == "f: share that goes away").Holds);
+        defects.Judge("f", "m", "t", [1, 1, 1], [0.7, 0.95, 0.9], "yes");
+        Assert.False(claims.Single(c => c.Name == "f: share that goes away").Holds);
         Assert.Contains("'maybe' is no verdict", Assert.Throws<ArgumentException>(() =>
             defects.Judge("g", "m", "t", [1, 1], [1, 1], "maybe")).Message);
         Assert.Throws<ArgumentException>(() => defects.Judge("g", "m", "t", [1, 1], [1], "no"));

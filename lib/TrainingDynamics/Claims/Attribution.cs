@@ -25,7 +25,8 @@ public sealed record Verdict(string Defect, string Measure, string TakenAway, do
 /// <summary>
 /// Asks of defects whether they follow from a supposed cause, by taking the cause away: share = 1 − D_without/D_with, of the means over the
 /// seeds. At 0.9 and more the defect follows from it; from 0.2 in part; from −0.2 it does not; below there is more of it without. (The
-/// thresholds are ours.) Where the mean is within two of its standard errors of a threshold the experiment does not tell.
+/// thresholds are ours.) Where the mean is within two of its standard errors of a threshold the experiment does not tell, and all that is
+/// claimed, as an observation, is that it does not rule the predicted verdict out.
 /// </summary>
 /// <param name="claims">Where the claim that decides goes.</param>
 public sealed class Attribution(ClaimList claims)
@@ -38,8 +39,7 @@ public sealed class Attribution(ClaimList claims)
     /// <summary>What was judged so far.</summary>
     public IReadOnlyList<Verdict> Verdicts => _verdicts;
 
-    /// <summary>Judges a defect. Where the mean is not told apart from a threshold the claim is an observation, and no
-    /// prediction.</summary>
+    /// <summary>Judges a defect.</summary>
     /// <param name="defect">What is bad.</param>
     /// <param name="measure">What is measured of it.</param>
     /// <param name="takenAway">What the second arm lacks.</param>
@@ -73,15 +73,17 @@ public sealed class Attribution(ClaimList claims)
         _verdicts.Add(verdict);
         var source = $"\"{predicted}\" predicted; {measure}; taken away: {takenAway}";
         if (close && kind != Kind.Identity)
-            kind = Kind.Observation;
+            (kind, source) = (Kind.Observation, $"{source}; the experiment does not tell");
+        var slack = close ? 2 * error : 0;
         if (kind == Kind.Identity)
             claims.Identity(verdict.DecidedBy, 1e-9, [.. shares.Select(share => share - 1)], source);
         else if (double.IsInfinity(range.To))
-            claims.MeanAtLeast(verdict.DecidedBy, range.From, shares, source, kind: kind);
+            claims.MeanAtLeast(verdict.DecidedBy, range.From - slack, shares, source, kind: kind);
         else if (double.IsInfinity(range.From))
-            claims.MeanAtMost(verdict.DecidedBy, range.To, shares, source, kind: kind);
+            claims.MeanAtMost(verdict.DecidedBy, range.To + slack, shares, source, kind: kind);
         else
-            claims.Check(verdict.DecidedBy, (range.From + range.To) / 2, shares, within: (range.To - range.From) / 2, source, kind: kind);
+            claims.Check(verdict.DecidedBy, (range.From + range.To) / 2, shares, within: ((range.To - range.From) / 2) + slack,
+                source, kind: kind);
         return verdict;
     }
 }
