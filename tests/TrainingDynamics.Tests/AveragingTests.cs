@@ -32,14 +32,17 @@ public class AveragingTests
         var w = randn(2, 12, dtype: ScalarType.Float64);
         var window = Averaging.Of(0.02, 0.5, Steps, schedule);
         var sum = window.Kept * w;
+        var (mean, square) = (zeros_like(w), zeros_like(w));
         using var adam = new AdamW(w, 0.02, 0.5);
         for (var t = 1; t <= Steps; t++)
         {
-            var (eta, before) = (0.02 * schedule(t), w.clone());
-            adam.Step(w.pow(3) - w.sin() + randn_like(w), schedule(t));
-            // What the optimizer subtracted, times η; at η = 0 nothing was, and c is 0.
-            if (eta > 0)
-                sum -= window.Updates[t - 1] * ((((1 - (eta * 0.5)) * before) - w) / eta);
+            var gradient = w.pow(3) - w.sin() + randn_like(w);
+            adam.Step(gradient, schedule(t));
+            // Adam's direction, written down once more.
+            mean = (0.9 * mean) + (0.1 * gradient);
+            square = (0.999 * square) + (0.001 * gradient.square());
+            var direction = mean / (1 - Math.Pow(0.9, t)) / ((square / (1 - Math.Pow(0.999, t))).sqrt() + 1e-8);
+            sum -= window.Updates[t - 1] * direction;
         }
         Assert.InRange((sum - w).abs().max().ToDouble(), 0, 1e-12);
         Assert.Equal(1, window.Kept + (0.5 * window.Updates.Sum()), 1e-12);

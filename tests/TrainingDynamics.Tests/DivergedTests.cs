@@ -59,10 +59,16 @@ public class DivergedTests
         "muon exact" => new Muon(w, Matrices, 0.1, exact: true),
         "clipped" => new RelativelyClipped(new Sgd(w, 0.1, decoupledDecay: 0.1), 2),
         "natural" => new NaturalGradient(w, 5, 1e-4),
+        "cautious" => new Cautious(new AdamW(w, 0.1, 0.1)),
+        "mixed" => new Mixed(Matrices, new AdamW(w, 0.1, 0.1), (b => b.Name == Matrices[0].Name, new Muon(w, Matrices, 0.1))),
+        "by block" => new AdamW(w, 0.1, 0.1).ForBlocks(Matrices, Matrices[0].Name, decay: 0, schedule: step => 1.0 / step),
         _ => new AdaGradNorm(w, Matrices, 0.1),
     };
 
     [Theory]
+    [InlineData("cautious")]
+    [InlineData("mixed")]
+    [InlineData("by block")]
     [InlineData("sgd")]
     [InlineData("adam")]
     [InlineData("adamw")]

@@ -17,7 +17,8 @@ public class OptimizerTests
         new Block("b", [5, 2], Invariance.Rows), new Block("c", [3]));
 
     public static TheoryData<string> Names => ["sgd", "adam", "adam+l2",
-        "adamw", "radam", "lion", "sgdp", "adamp", "rotational", "fixed", "muon", "muon svd", "adagrad-norm", "clipped"];
+        "adamw", "radam", "lion", "sgdp", "adamp", "rotational", "fixed", "muon", "muon svd", "adagrad-norm", "clipped",
+        "cautious", "mixed", "by block"];
 
     private static Optimizer Make(string name, Tensor w, PerReplica rate) => name switch
     {
@@ -34,6 +35,9 @@ public class OptimizerTests
         "muon" => new Muon(w, Matrix, rate),
         "clipped" => new RelativelyClipped(new Sgd(w, rate, decoupledDecay: 0.1), 2),
         "muon svd" => new Muon(w, Matrix, rate, exact: true),
+        "cautious" => new Cautious(new AdamW(w, rate, 0.1)),
+        "mixed" => new Mixed(Matrix, new AdamW(w, rate, 0.1), (b => b.Name == "a", new Muon(w, Matrix, rate))),
+        "by block" => new AdamW(w, rate, 0.1).ForBlocks(Matrix, "c", decay: 0).ForBlocks(Matrix, "b", rate: 0.5),
         _ => new AdaGradNorm(w, Matrix, rate),
     };
 

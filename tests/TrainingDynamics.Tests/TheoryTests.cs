@@ -185,6 +185,15 @@ public class TheoryTests
     }
 
     [Fact]
+    public void CautiousDecayWithALongMemoryStillHasASettledNormUpToWhereTheFirstOrderEnds()
+    {
+        var far = Equilibrium.CautiousAdamW(0.01, 1, D, 0.99);                                   // ηλ = 1 − β1
+        Assert.True(double.IsFinite(far.Norm) && far.Angle > 0 && far.Norm > 1.3 * Equilibrium.AdamW(0.01, 0.5, D, 0.99).Norm);
+        Assert.Contains("decoupledDecay is 50: ηλ/(1 − β1) = ",
+            Assert.Throws<ArgumentException>(() => Equilibrium.CautiousAdamW(0.01, 50, D)).Message);
+    }
+
+    [Fact]
     public void EquilibriumFailsWhereItsAssumptionsDo()
     {
         // SGDP's norm at a large θ/(1−α): the buffer is far from tangential.

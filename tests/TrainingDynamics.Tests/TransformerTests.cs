@@ -164,6 +164,12 @@ public class TransformerTests
         var (free, batch, freeGradient) = Build(Shape);
         var (tied, _, tiedGradient) = Build(Shape with { Tied = true });
         Assert.DoesNotContain("U", tied.Layout.Select(b => b.Name));
+        // E starts as U would, with deviation 1/√width = 1/4, and not 1.
+        using var many = new ReplicaRandom([.. Enumerable.Range(1, 50)]);
+        using var fresh = new Transformer(Shape with { Tied = true }, many);
+        Assert.Equal(0.25, Layout.Slice(fresh.Weights, fresh.Layout["E"]).std().ToDouble(), 0.01);
+        Assert.Contains("HeadScale is 0", Assert.Throws<ArgumentException>(() =>
+            new Transformer(Shape with { Tied = true, HeadScale = 0 }, many)).Message);
         // The free network with the tied one's matrices, and its E for U, is the same function.
         foreach (var block in free.Layout)
             Layout.Slice(free.Weights, block).copy_(Layout.Slice(tied.Weights, tied.Layout[block.Name == "U" ? "E" : block.Name]));

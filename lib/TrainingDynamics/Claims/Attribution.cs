@@ -72,9 +72,11 @@ public sealed class Attribution(ClaimList claims)
         _verdicts.RemoveAll(v => v.Defect == defect);                                  // a cell may be run twice
         _verdicts.Add(verdict);
         var source = $"\"{predicted}\" predicted; {measure}; taken away: {takenAway}";
-        if (close && kind != Kind.Identity)
+        // Not told from the predicted verdict's own thresholds: near another one it is just wrong.
+        var undecided = kind != Kind.Identity && new[] { range.From, range.To }.Any(edge => Math.Abs(mean - edge) < 2 * error);
+        if (undecided)
             (kind, source) = (Kind.Observation, $"{source}; the experiment does not tell");
-        var slack = close ? 2 * error : 0;
+        var slack = undecided ? 2 * error : 0;
         if (kind == Kind.Identity)
             claims.Identity(verdict.DecidedBy, 1e-9, [.. shares.Select(share => share - 1)], source);
         else if (double.IsInfinity(range.To))

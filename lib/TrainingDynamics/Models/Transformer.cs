@@ -64,7 +64,7 @@ public sealed record TransformerShape
     public double HeadScale { get; init; } = 1;
 
     /// <summary>Whether the embedding is the unembedding, too (Press and Wolf 2017, arXiv:1608.05859): there is no block U, and E starts
-    /// as U would. Behind E stands no norm then that could undo its scale, and the writers are not jointly invariant.</summary>
+    /// as U would. E reads the stream then, too, and the writers are not jointly invariant.</summary>
     public bool Tied { get; init; }
 
     /// <summary>float32 or float64.</summary>
@@ -118,6 +118,9 @@ public sealed class Transformer : Model
             if (value < 1)
                 throw new ArgumentException($"{name} is {value}, at least 1 is needed", name);
         }
+        if (!(s.HeadScale >= 0 && double.IsFinite(s.HeadScale)) || (s.Tied && s.HeadScale == 0))
+            throw new ArgumentException($"{nameof(s.HeadScale)} is {s.HeadScale}, allowed is a number "
+                + (s.Tied ? "above 0: it is the embedding's, too" : "of at least 0"), nameof(s.HeadScale));
         if (s.Width % s.Heads != 0 || (s.Rotary && s.Width / s.Heads % 2 != 0))
             throw new ArgumentException(
                 $"{nameof(s.Heads)} is {s.Heads}; the width {s.Width} must divide into as many heads{(s.Rotary ? " of an even size" : "")}",

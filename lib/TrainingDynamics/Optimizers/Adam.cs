@@ -50,6 +50,10 @@ public class Adam : Optimizer
     }
 
     /// <inheritdoc/>
+    private protected override string? WhyNoDecay => _hasL2 && Decays.All(decay => decay == 0)
+        ? "its decay is L2 in the gradient, which is not by block" : null;
+
+    /// <inheritdoc/>
     protected internal override Tensor Direction(Tensor gradient)
     {
         var g = _hasL2 ? gradient + (_l2 * Weights) : gradient;

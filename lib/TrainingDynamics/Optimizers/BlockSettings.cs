@@ -13,12 +13,12 @@ internal sealed class BlockSettings : IDisposable
 {
     private readonly List<(Block Block, Func<int, double>? Schedule, Func<int, double>? DecaySchedule)> _blocks = [];
     private readonly Tensor _rate, _shrink;         // (replica, parameter), before any schedule
-    private readonly double[] _rates, _decays;
+    private readonly int _replicas;
 
     /// <summary>Every block has the optimizer's settings, one for each replica.</summary>
     public BlockSettings(Tensor weights, double[] rates, double[] decays)
     {
-        (_rates, _decays) = (rates, decays);
+        _replicas = rates.Length;
         using var scope = NewDisposeScope();
         using var rate = PerReplica.Column(rates, weights.dtype);
         using var shrink = PerReplica.Column([.. rates.Zip(decays, (eta, lambda) => eta * lambda)], weights.dtype);
@@ -31,20 +31,25 @@ internal sealed class BlockSettings : IDisposable
     public void Set(IReadOnlyList<Block> blocks, PerReplica rate, PerReplica decay,
         Func<int, double>? schedule, Func<int, double>? decaySchedule)
     {
-        if (blocks.FirstOrDefault(block => _blocks.Any(own => own.Block.Start == block.Start)) is { } twice)
-            throw new ArgumentException($"block '{twice.Name}' has settings of its own already", nameof(blocks));
-        double[] rates = rate.Expand(_rates.Length, nameof(rate)), decays = decay.Expand(_rates.Length, nameof(decay));
+        if (blocks.FirstOrDefault(block => _blocks.Any(own => Common(own.Block, block) is not null)) is { } twice)
+            throw new ArgumentException($"block '{twice.Name}' has settings of its own already");
+        double[] rates = rate.Expand(_replicas, nameof(rate)), decays = decay.Expand(_replicas, nameof(decay));
         double[] shrinks = [.. rates.Zip(decays, (eta, lambda) => eta * lambda)];
-        if (shrinks.Index().FirstOrDefault(r => r.Item * _rates[r.Index] * _decays[r.Index] >= 1) is (var replica, > 0))
-            throw new ArgumentException($"decay is {decays[replica]} times {_decays[replica]} at rate {rates[replica]} times "
-                + $"{_rates[replica]} in block '{blocks[0].Name}': η·λ is to be in [0, 1)", nameof(decay));
+        using var scope = NewDisposeScope();
         using var quiet = no_grad();
+        foreach (var block in blocks)
+        {
+            // A block of several optimizers' has several η·λ: the largest.
+            var largest = Layout.Slice(_shrink, block).amax([1]).ToDoubles();
+            if (largest.Zip(shrinks, (own, factor) => own * factor).Index().FirstOrDefault(r => r.Item >= 1) is (var replica, > 0 and var all))
+                throw new ArgumentException($"decay is {decays[replica]} and rate {rates[replica]} in block '{block.Name}': together with the "
+                    + $"optimizer's own η·λ is {all:g6}, allowed is [0, 1)", nameof(decay));
+        }
         using Tensor rateColumn = PerReplica.Column(rates, _rate.dtype), shrinkColumn = PerReplica.Column(shrinks, _rate.dtype);
         foreach (var block in blocks)
         {
-            using Tensor own = Layout.Slice(_rate, block), shrink = Layout.Slice(_shrink, block);
-            own.mul_(rateColumn);
-            shrink.mul_(shrinkColumn);
+            Layout.Slice(_rate, block).mul_(rateColumn);
+            Layout.Slice(_shrink, block).mul_(shrinkColumn);
             _blocks.Add((block, schedule, decaySchedule));
         }
     }
@@ -56,7 +61,18 @@ internal sealed class BlockSettings : IDisposable
         using var scope = NewDisposeScope();
         Layout.Slice(_rate, block).copy_(Layout.Slice(other._rate, block));
         Layout.Slice(_shrink, block).copy_(Layout.Slice(other._shrink, block));
-        _blocks.AddRange(other._blocks.Where(own => own.Block.Start >= block.Start && own.Block.Start < block.Start + block.Size));
+        foreach (var own in other._blocks)
+        {
+            if (Common(own.Block, block) is { } common)
+                _blocks.Add(own with { Block = common });
+        }
+    }
+
+    /// <summary>What two blocks have in common; null where they do not overlap.</summary>
+    private static Block? Common(Block a, Block b)
+    {
+        var (start, end) = (Math.Max(a.Start, b.Start), Math.Min(a.Start + a.Size, b.Start + b.Size));
+        return start < end ? new Block(a.Name, [end - start]) { Start = start } : null;
     }
 
     /// <summary>η and η·λ at a step, (replica, parameter).</summary>

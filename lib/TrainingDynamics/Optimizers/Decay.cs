@@ -12,7 +12,7 @@ public static class Decay
     /// </summary>
     /// <param name="rate">η &gt; 0 of each replica.</param>
     /// <param name="independent">λ′ in [0, 1), one number or one for each rate.</param>
-    /// <returns>λ of each rate.</returns>
+    /// <returns>λ of each rate. In blocks with a rate of their own, r times η, a decay of 1/r keeps λ′ what it is.</returns>
     /// <exception cref="ArgumentException">A rate is not positive, or λ′ is out of its range.</exception>
     public static double[] Independent(IReadOnlyList<double> rate, Runtime.PerReplica independent)
     {

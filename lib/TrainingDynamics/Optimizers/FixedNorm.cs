@@ -25,7 +25,8 @@ public sealed class FixedNorm : Optimizer
     private readonly bool _normalizeUpdate, _project;
 
     /// <summary>The fixed-norm form of <paramref name="inner"/>, which it owns.</summary>
-    /// <param name="inner">Whose direction is followed; its rate and decay are not used.</param>
+    /// <param name="inner">Whose direction is followed; its rate and decay are not used, and no block of it has settings of its
+    /// own.</param>
     /// <param name="layout">The blocks.</param>
     /// <param name="rate">η: the tangent of the angle, or, without normalized updates, the rate on the unit sphere.</param>
     /// <param name="normalizeUpdate">Whether u is scaled to length 1; without, its length stays what the inner optimizer makes it at the
@@ -33,7 +34,7 @@ public sealed class FixedNorm : Optimizer
     /// <param name="project">Whether u's part along w is taken out first; Hyperball does not.</param>
     public FixedNorm(Optimizer inner, Layout layout, PerReplica rate, bool normalizeUpdate = true, bool project = true)
         : base(inner.Weights, rate, default)
-        => (_inner, _layout, _normalizeUpdate, _project) = (inner, layout, normalizeUpdate, project);
+        => (_inner, _layout, _normalizeUpdate, _project) = (Taken(inner, withBlocks: false), layout, normalizeUpdate, project);
 
     /// <inheritdoc/>
     protected internal override Tensor Direction(Tensor gradient)
@@ -51,6 +52,12 @@ public sealed class FixedNorm : Optimizer
                 : tangential * w.square().sum(1, keepdim: true);
         });
     }
+
+    /// <inheritdoc/>
+    private protected override bool StepsByItself => true;
+
+    /// <inheritdoc/>
+    private protected override string? WhyNoDecay => "it keeps norms and does not decay";
 
     /// <inheritdoc/>
     private protected override void Apply(Tensor update, StepSize size)

@@ -19,6 +19,7 @@ public abstract class Optimizer : IDisposable
     private readonly Tensor _rate, _decay;
     private readonly bool _decays;
     private BlockSettings? _byBlock;
+    private string? _taken;
 
     /// <summary>An optimizer of <paramref name="weights"/>.</summary>
     /// <param name="weights">(replica, parameter), changed in place.</param>
@@ -73,11 +74,12 @@ public abstract class Optimizer : IDisposable
         RequireFactor(decayFactor, nameof(decayFactor));
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
+        StepSize? own = _byBlock?.At(Steps + 1, rateFactor, decayFactor);                      // may refuse, before anything is changed
         Steps++;
         var update = Direction(gradient);
-        if (_byBlock is not null)
+        if (own is { } byBlock)
         {
-            Apply(update, _byBlock.At(Steps, rateFactor, decayFactor));
+            Apply(update, byBlock);
             return;
         }
         var rate = rateFactor == 1 ? _rate : _rate * rateFactor;
@@ -110,12 +112,35 @@ public abstract class Optimizer : IDisposable
     {
         if (layout.Size != Weights.shape[1])
             throw new ArgumentException($"the layout has {layout.Size} parameters, the weights have {Weights.shape[1]}", nameof(layout));
+        if (_taken is not null)
+            throw new ArgumentException($"this optimizer is inside a {_taken} by now: give the blocks their settings there, or before");
+        if ((decay is not null || decaySchedule is not null) && WhyNoDecay is { } why)
+            throw new ArgumentException($"a {GetType().Name} has no decay by block: {why}", nameof(decay));
         Block[] blocks = [.. layout.AsEnumerable().Where(which)];
         if (blocks.Length == 0)
-            throw new ArgumentException($"no block is {how}; there are {string.Join(", ", layout.Select(b => b.Name))}", nameof(which));
+            throw new ArgumentException($"no block is {how}; there are {string.Join(", ", layout.Select(b => b.Name))}");
         _byBlock ??= new BlockSettings(Weights, [.. Rates], [.. Decays]);
         _byBlock.Set(blocks, rate ?? 1, decay ?? 1, schedule, decaySchedule);
         return this;
+    }
+
+    /// <summary>Why no decay can be given by block; null where it can.</summary>
+    private protected virtual string? WhyNoDecay => null;
+
+    /// <summary>Whether what it does is in its step and not in its direction, so that nothing can stand around it.</summary>
+    private protected virtual bool StepsByItself => false;
+
+    /// <summary>An optimizer around which this one stands; from now on its blocks' settings are this one's.</summary>
+    private protected Optimizer Taken(Optimizer inner, bool withBlocks = true)
+    {
+        if (inner.StepsByItself)
+            throw new ArgumentException($"a {inner.GetType().Name} makes its steps by itself, and cannot be inside a {GetType().Name}; "
+                + "the other way round it can", nameof(inner));
+        if (!withBlocks && inner._byBlock is not null)
+            throw new ArgumentException($"blocks of the {inner.GetType().Name} have settings of their own, which a {GetType().Name} does not "
+                + "use", nameof(inner));
+        inner._taken = GetType().Name;
+        return inner;
     }
 
     /// <summary>Takes over what the blocks of an optimizer have of their own, around which this one stands.</summary>

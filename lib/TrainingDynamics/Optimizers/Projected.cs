@@ -24,7 +24,7 @@ public sealed class Projected : Optimizer
     public Projected(Optimizer inner, Layout layout)
         : base(inner.Weights, inner.Rates.ToArray(), inner.Decays.ToArray())
     {
-        (_inner, _layout) = (inner, layout);
+        (_inner, _layout) = (Taken(inner), layout);
         TakeBlocks(inner);
     }
 

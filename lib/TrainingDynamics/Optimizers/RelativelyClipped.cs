@@ -23,15 +23,15 @@ public sealed class RelativelyClipped : Optimizer
     /// positive.</summary>
     /// <param name="inner">Plain SGD with decoupled decay, in the paper's recipe.</param>
     /// <param name="factor">c &gt; 0.</param>
-    /// <exception cref="ArgumentException">The factor, a rate or a decay is not positive.</exception>
+    /// <exception cref="ArgumentException">The factor, a rate or a decay is not positive, or a block has settings of its own: the threshold
+    /// is one for all.</exception>
     public RelativelyClipped(Optimizer inner, PerReplica factor) : base(inner.Weights, inner.Rates.ToArray(), inner.Decays.ToArray())
     {
         var factors = factor.Expand(Replicas, nameof(factor), from: double.Epsilon);
         if (inner.Rates.Concat(inner.Decays).Any(v => v <= 0))
             throw new ArgumentException($"rates {string.Join(", ", inner.Rates)} and decays {string.Join(", ", inner.Decays)} must be "
                 + "positive: the threshold is √(2λ/η)·‖w‖", nameof(inner));
-        _inner = inner;
-        TakeBlocks(inner);
+        _inner = Taken(inner, withBlocks: false);
         _threshold = Column([.. factors.Select((c, r) => c * Math.Sqrt(2 * inner.Decays[r] / inner.Rates[r]))]);
     }
 

@@ -27,13 +27,14 @@ public sealed class Rotational : Optimizer
     private readonly double _memory;
 
     /// <summary>The rotational form of <paramref name="inner"/>, which it owns.</summary>
-    /// <param name="inner">Whose direction is followed; its rate and decay are not used.</param>
+    /// <param name="inner">Whose direction is followed; its rate and decay are not used, and no block of it has settings of its
+    /// own.</param>
     /// <param name="layout">The blocks.</param>
     /// <param name="angle">θ, the root mean square angle of a step in radians; a schedule multiplies it.</param>
     /// <param name="memory">β of the running mean of ‖u‖², in [0, 1).</param>
     public Rotational(Optimizer inner, Layout layout, PerReplica angle, double memory = 0.99) : base(inner.Weights, angle, default)
     {
-        (_inner, _layout, _memory) = (inner, layout, Beta(memory, nameof(memory))[0]);
+        (_inner, _layout, _memory) = (Taken(inner, withBlocks: false), layout, Beta(memory, nameof(memory))[0]);
         _square = Own(zeros(Replicas, layout.Count, dtype: Weights.dtype).DetachFromDisposeScope());
     }
 
@@ -52,6 +53,12 @@ public sealed class Rotational : Optimizer
             : Layout.Slice(update, block) / scale.narrow(1, _layout.IndexOf(block.Name),
                 1) * Layout.Slice(Weights, block).norm(1, keepdim: true));
     }
+
+    /// <inheritdoc/>
+    private protected override bool StepsByItself => true;
+
+    /// <inheritdoc/>
+    private protected override string? WhyNoDecay => "it keeps norms and does not decay";
 
     /// <inheritdoc/>
     private protected override void Apply(Tensor update, StepSize size)

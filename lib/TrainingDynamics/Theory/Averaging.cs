@@ -3,7 +3,8 @@ namespace TrainingDynamics.Theory;
 /// <summary>
 /// Decoupled decay makes the weights a weighted sum of the run's updates: unrolled, w_t = (1 − η_tλ_t)·w_{t−1} − η_t·u_t is
 /// <code>w_T = k·w_0 − Σ c_i·u_i,   k = Π (1 − η_tλ_t),   c_i = η_i·Π_{t&gt;i} (1 − η_tλ_t)</code>
-/// exactly, for every optimizer, schedule and network. λ_i·c_i are the weights of an average: with k they sum to 1.
+/// exactly, for every direction u, schedule and network where all weights have one η and one λ, and all of a weight decays (not
+/// cautiously). λ_i·c_i are the weights of an average: with k they sum to 1.
 /// </summary>
 /// <remarks>Wang and Aitchison 2024, arXiv:2405.13698, read AdamW as an exponential moving average; Bergsma et al. 2025, arXiv:2502.15938,
 /// the schedule as its window.</remarks>

@@ -139,8 +139,8 @@ public static class Equilibrium
     /// c·‖w‖U = −ηβ1/(1−β1)·(U² + λ‖w‖U·h)            the momentum remembers the steps that made the weight
     /// f = ½ + (arcsin c + c·√(1−c²))/π,  h = c/2 + (√(1−c²) + c·arcsin c)/π
     /// </code>
-    /// To lowest order half of λ decays: the norm is √2 times AdamW's and the angle 1/√2. But weight and momentum point a little apart, so it
-    /// is less than half, and decay itself is along the update.
+    /// To lowest order half of λ decays: the norm is √2 times AdamW's and the angle 1/√2. But weight and momentum point a little apart, so
+    /// it is less than half, and decay itself is along the update. The relaxation rate is of lowest order.
     /// </summary>
     /// <remarks>
     /// White noise, update and weight normal by coordinate; to first order in ηλ/(1 − β1). The decay: Chen et al. 2025, arXiv:2510.12402. The
@@ -150,21 +150,27 @@ public static class Equilibrium
     /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
     /// <param name="dimension">d, the block's size.</param>
     /// <param name="beta1">β1.</param>
+    /// <exception cref="ArgumentException">A number is out of its range, or ηλ/(1 − β1) too large for a first order.</exception>
     public static EquilibriumPoint CautiousAdamW(double rate, double decoupledDecay, double dimension, double beta1 = 0.9)
     {
         var (product, _) = Rho(rate, decoupledDecay, nameof(decoupledDecay));
         var norm = AdamW(rate, decoupledDecay / 2, dimension, beta1).Norm;
         var update = rate * Math.Sqrt(dimension * (1 - beta1) / (1 + beta1));                // ηU
         var (cosine, share, overlap) = (0.0, 0.5, 1 / Math.PI);
-        for (var i = 0; i < 200; i++)                                                        // damped, it settles
+        var last = 0.0;
+        for (var i = 0; i < 1000 && Math.Abs((norm / last) - 1) > 1e-14; i++)                // damped
         {
-            cosine = Math.Max(-1, -beta1 / (1 - beta1) * ((update / norm) + (product * overlap)));
+            last = norm;
+            cosine = Math.Max(-0.99, -beta1 / (1 - beta1) * ((update / norm) + (product * overlap)));
             var (root, arcsine) = (Math.Sqrt(1 - (cosine * cosine)), Math.Asin(cosine));
             (share, overlap) = (0.5 + ((arcsine + (cosine * root)) / Math.PI), (cosine / 2) + ((root + (cosine * arcsine)) / Math.PI));
             var square = ((update * update * (1 + beta1)) + (2 * product * norm * update * overlap))
                 / ((1 - beta1) * product * (2 - product) * share);
-            norm = (norm + Math.Sqrt(square)) / 2;
+            norm = Math.Sqrt(norm * Math.Sqrt(square));
         }
+        if (!(Math.Abs((norm / last) - 1) < 1e-9))
+            throw new ArgumentException($"{nameof(decoupledDecay)} is {decoupledDecay}: ηλ/(1 − β1) = {product / (1 - beta1)} is too large "
+                + "for what is of first order in it", nameof(decoupledDecay));
         var step = (update * update) + (2 * product * norm * update * overlap) + (product * product * share * norm * norm);
         return new EquilibriumPoint(norm, 2 * Math.Asin(Math.Sqrt(step) / norm / 2), 2 * product * share);
     }
