@@ -176,7 +176,8 @@ public class BlockTests
         using var scope = NewDisposeScope();
         var start = Start();
         double Half(int step) => step > 5 ? 0.5 : 1;
-        var all = After(20, start, w => new AdamW(w, 0.05, 0.4).ForBlocks(new Layout(new Block("all", [Blocks.Size])), "all", schedule: Half));
+        var all = After(20, start,
+            w => new AdamW(w, 0.05, 0.4).ForBlocks(new Layout(new Block("all", [Blocks.Size])), "all", schedule: Half));
         var plain = After(20, start, w => new AdamW(w, 0.05, 0.4), Half);
         Assert.InRange(Difference(all, plain), 0, 1e-12);
         // Set for the whole buffer inside a mixture, each block has it.
@@ -209,7 +210,8 @@ public class BlockTests
         foreach (var coupled in new Optimizer[] { new Adam(w, 0.1, l2: 0.1), new Sgd(w, 0.1, l2: 0.1) })
             Assert.Contains("has no decay by block: its decay is L2 in the gradient", Said(() => coupled.ForBlocks(Blocks, "U", decay: 0)));
         var muon = new Muon(w, Blocks, 0.4, decoupledDecay: 2);
-        Assert.Contains("given twice", Said(() => new Mixed(Blocks, new Sgd(w, 1), (b => b.Name == "q", muon), (b => b.Name == "U", muon))));
+        Assert.Contains("given twice",
+            Said(() => new Mixed(Blocks, new Sgd(w, 1), (b => b.Name == "q", muon), (b => b.Name == "U", muon))));
         Assert.Contains("the layout's blocks have 8 parameters, the weights 20",
             Said(() => new Mixed(Blocks.Where(b => b.Name == "q"), new Sgd(w, 1), (b => true, new Sgd(w, 1)))));
         // Each block's own η·λ is asked, here Muon's 0.8 and not SGD's 0.

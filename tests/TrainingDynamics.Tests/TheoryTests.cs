@@ -180,7 +180,7 @@ public class TheoryTests
         var (norm, angle) = Simulate(point, (w, _) => new Cautious(new AdamW(w, 0.01, decay, beta1, beta2: 0.99)), steps);
         Assert.Equal(1, norm, 0.01);
         Assert.Equal(1, angle, 0.01);
-        // Half of the decay alone would be a norm √2 times AdamW's, to lowest order: it is longer, by more where momentum and ηλ are larger.
+        // Half of the decay alone would be a norm √2 times AdamW's, to lowest order: it is longer, the more so the larger momentum and ηλ.
         Assert.True(point.Norm / Equilibrium.AdamW(0.01, decay / 2, D, beta1).Norm > (beta1 > 0 && decay > 0.1 ? 1.08 : 1.01));
     }
 

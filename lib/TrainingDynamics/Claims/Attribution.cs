@@ -25,8 +25,8 @@ public sealed record Verdict(string Defect, string Measure, string TakenAway, do
 /// <summary>
 /// Asks of defects whether they follow from a supposed cause, by taking the cause away: share = 1 − D_without/D_with, of the means over the
 /// seeds. At 0.9 and more the defect follows from it; from 0.2 in part; from −0.2 it does not; below there is more of it without. (The
-/// thresholds are ours.) Where the mean is within two of its standard errors of a threshold the verdict says so; where the threshold is one of
-/// the predicted verdict's, all that is claimed, as an observation, is that the experiment does not rule it out.
+/// thresholds are ours.) Where the mean is within two of its standard errors of a threshold the verdict says so; where the threshold is one
+/// of the predicted verdict's, all that is claimed, as an observation, is that the experiment does not rule it out.
 /// </summary>
 /// <param name="claims">Where the claim that decides goes.</param>
 public sealed class Attribution(ClaimList claims)

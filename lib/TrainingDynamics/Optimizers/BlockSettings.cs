@@ -41,9 +41,10 @@ internal sealed class BlockSettings : IDisposable
         {
             // A block of several optimizers' has several η·λ: the largest.
             var largest = Layout.Slice(_shrink, block).amax([1]).ToDoubles();
-            if (largest.Zip(shrinks, (own, factor) => own * factor).Index().FirstOrDefault(r => r.Item >= 1) is (var replica, > 0 and var all))
-                throw new ArgumentException($"decay is {decays[replica]} and rate {rates[replica]} in block '{block.Name}': together with the "
-                    + $"optimizer's own η·λ is {all:g6}, allowed is [0, 1)", nameof(decay));
+            if (largest.Zip(shrinks, (own, factor) => own * factor).Index().FirstOrDefault(r => r.Item >= 1)
+                is (var replica, > 0 and var all))
+                throw new ArgumentException($"decay is {decays[replica]} and rate {rates[replica]} in block '{block.Name}': together with "
+                    + $"the optimizer's own η·λ is {all:g6}, allowed is [0, 1)", nameof(decay));
         }
         using Tensor rateColumn = PerReplica.Column(rates, _rate.dtype), shrinkColumn = PerReplica.Column(shrinks, _rate.dtype);
         foreach (var block in blocks)

@@ -137,8 +137,8 @@ public abstract class Optimizer : IDisposable
             throw new ArgumentException($"a {inner.GetType().Name} makes its steps by itself, and cannot be inside a {GetType().Name}; "
                 + "the other way round it can", nameof(inner));
         if (!withBlocks && inner._byBlock is not null)
-            throw new ArgumentException($"blocks of the {inner.GetType().Name} have settings of their own, which a {GetType().Name} does not "
-                + "use", nameof(inner));
+            throw new ArgumentException($"blocks of the {inner.GetType().Name} have settings of their own, which a {GetType().Name} does "
+                + "not use", nameof(inner));
         inner._taken = GetType().Name;
         return inner;
     }

@@ -143,8 +143,8 @@ public static class Equilibrium
     /// it is less than half, and decay itself is along the update. The relaxation rate is of lowest order.
     /// </summary>
     /// <remarks>
-    /// White noise, update and weight normal by coordinate; to first order in ηλ/(1 − β1). The decay: Chen et al. 2025, arXiv:2510.12402. The
-    /// closed form is ours, as far as we know.
+    /// White noise, update and weight normal by coordinate; to first order in ηλ/(1 − β1). The decay: Chen et al. 2025, arXiv:2510.12402.
+    /// The closed form is ours, as far as we know.
     /// </remarks>
     /// <param name="rate">η.</param>
     /// <param name="decoupledDecay">λ, multiplied by the learning rate.</param>
