@@ -78,7 +78,8 @@ public static class LongTable
         {
             ("notebook", notebook), ("command", $"dotnet run --project lib/NotebookHost -- run notebooks/{notebook} --set {set} "
                 + "--timeout 7200"),
-            ("commit", commit[..Math.Min(12, commit.Length)]), ("date", DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)),
+            ("commit", commit[..Math.Min(12, commit.Length)]),
+            ("date", DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)),
             ("minutes", took.TotalMinutes.ToString("0.0", CultureInfo.InvariantCulture)), ("code", CodeOf(notebook)),
         })
             text.WriteLine($"# {key}: {value}");
