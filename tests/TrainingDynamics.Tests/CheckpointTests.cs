@@ -108,7 +108,8 @@ public sealed class CheckpointTests : IDisposable
         Assert.Contains("of 4294967296 × 4294967296 F32",
             Header("""{"dtype": "F32", "shape": [4294967296, 4294967296], "data_offsets": [0, 8]}"""));
         foreach (var foreign in (string[])["3", "{}", """{"dtype": "F32", "shape": 3, "data_offsets": [0, 8]}""",
-            """{"dtype": "F32", "shape": ["a"], "data_offsets": [0, 8]}""", """{"dtype": "F32", "shape": [2], "data_offsets": []}""", "null"])
+            """{"dtype": "F32", "shape": ["a"], "data_offsets": [0, 8]}""",
+            """{"dtype": "F32", "shape": [2], "data_offsets": []}""", "null"])
             Assert.Contains("is no safetensors header", Header(foreign));
         // A file that shrinks after it was opened.
         var path = Write("w", """{"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}""", new byte[8]);
