@@ -13,6 +13,7 @@ public partial class HouseTests
         ("Theory", []),
         ("Notebook", []),
         ("Data", ["Runtime"]),
+        ("Checkpoints", ["Runtime", "Theory", "Data"]),
         ("Models", ["Runtime", "Data"]),
         ("Tasks", ["Runtime", "Data", "Models"]),
         ("Schedules", ["Theory"]),

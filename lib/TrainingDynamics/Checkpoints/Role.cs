@@ -1,0 +1,89 @@
+namespace TrainingDynamics.Checkpoints;
+
+/// <summary>What a weight of a transformer does.</summary>
+public enum Role
+{
+    /// <summary>Not told by its name.</summary>
+    Unknown,
+
+    /// <summary>Token embedding E.</summary>
+    Embedding,
+
+    /// <summary>Learned positions, added to the stream.</summary>
+    Position,
+
+    /// <summary>W_q.</summary>
+    Query,
+
+    /// <summary>W_k.</summary>
+    Key,
+
+    /// <summary>W_v.</summary>
+    Value,
+
+    /// <summary>W_q, W_k and W_v in one matrix.</summary>
+    QueryKeyValue,
+
+    /// <summary>W_o: what attention writes with.</summary>
+    AttentionOut,
+
+    /// <summary>W_gate, W_up, or both in one.</summary>
+    Up,
+
+    /// <summary>W_down: what the feed-forward layer writes with.</summary>
+    Down,
+
+    /// <summary>Unembedding U.</summary>
+    Head,
+
+    /// <summary>A norm's gain.</summary>
+    Gain,
+
+    /// <summary>A bias of what writes into the stream.</summary>
+    WritingBias,
+
+    /// <summary>Any other bias or shift.</summary>
+    Bias,
+}
+
+/// <summary>Roles by the names that GPT-2, nanoGPT, Llama and its kin, GPT-NeoX and this library give them.</summary>
+public static class Roles
+{
+    private static readonly (Role Role, string[] Names)[] s_names =
+    [
+        (Role.Embedding, ["embed_tokens", "wte", "tok_embeddings", "word_embeddings", "embed_in", "token_embedding", "tok_emb", "E"]),
+        (Role.Position, ["wpe", "embed_positions", "position_embeddings", "position_embedding", "pos_emb", "P"]),
+        (Role.Query, ["q_proj", "wq", "to_q", "query", "q"]),
+        (Role.Key, ["k_proj", "wk", "to_k", "key", "k"]),
+        (Role.Value, ["v_proj", "wv", "to_v", "value", "v"]),
+        (Role.QueryKeyValue, ["c_attn", "qkv_proj", "query_key_value", "Wqkv", "qkv", "in_proj_weight"]),
+        (Role.AttentionOut, ["o_proj", "out_proj", "wo", "attn.c_proj", "attention.dense", "self_attention.dense", "o"]),
+        (Role.Up, ["gate_proj", "up_proj", "gate_up_proj", "w1", "w3", "c_fc", "fc1", "fc_in", "dense_h_to_4h", "gate", "up"]),
+        (Role.Down, ["down_proj", "w2", "mlp.c_proj", "fc2", "fc_out", "dense_4h_to_h", "down"]),
+        (Role.Head, ["lm_head", "output", "embed_out", "U"]),
+    ];
+
+    /// <summary>The role that a name tells; layers' numbers behind a short name (<c>q1</c>) are this library's.</summary>
+    /// <param name="name">As in <see cref="Checkpoint.Weights"/>.</param>
+    /// <param name="axes">How many axes the weight has.</param>
+    public static Role Of(string name, int axes)
+    {
+        var bias = name.EndsWith(".bias", StringComparison.Ordinal);
+        var stem = bias || name.EndsWith(".weight", StringComparison.Ordinal) ? name[..name.LastIndexOf('.')] : name;
+        if (!name.Contains('.'))
+            stem = stem.TrimEnd('0', '1', '2', '3', '4', '5', '6', '7', '8', '9');
+        var role = s_names.FirstOrDefault(known => known.Names.Any(n => stem == n || stem.EndsWith("." + n, StringComparison.Ordinal))).Role;
+        var last = stem.Split('.')[^1];
+        if (bias)
+            return role is Role.AttentionOut or Role.Down ? Role.WritingBias : Role.Bias;
+        // A matrix is none of a norm's, and a gain is no matrix.
+        if (axes == 1)
+            return last.Contains("norm", StringComparison.OrdinalIgnoreCase) || last.StartsWith("ln", StringComparison.Ordinal)
+                || name.StartsWith("gain", StringComparison.Ordinal) ? Role.Gain : Role.Unknown;
+        return axes == 2 ? role : Role.Unknown;
+    }
+
+    /// <summary>Whether a weight adds to the residual stream: those are invariant only together.</summary>
+    public static bool Writes(this Role role) =>
+        role is Role.Embedding or Role.Position or Role.AttentionOut or Role.Down or Role.WritingBias;
+}
