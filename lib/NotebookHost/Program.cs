@@ -10,7 +10,7 @@ var defaultNotebooks = "notebooks";
 
 var paths = new Argument<string[]>("path")
 {
-    Description = "Notebooks, or folders of them.",
+    Description = "Notebooks, or folders of them; run without any leaves out what is in folders named solutions.",
     DefaultValueFactory = _ => [defaultNotebooks]
 };
 var jobs = new Option<int>("--jobs")
@@ -140,7 +140,10 @@ RunOptions Asked(ParseResult parsed, bool save)
         Values = Parameters.Read(parsed.GetValue(set) ?? [], parsed.GetValue(parameters)),
     };
 foreach (var command in new Command[] { root, run })
-    command.SetAction((parsed, cancellation) => Runner.RunAsync(Asked(parsed, parsed.GetValue(inPlace)), cancellation));
+    command.SetAction((parsed, cancellation) => Runner.RunAsync(Asked(parsed, parsed.GetValue(inPlace)) with
+    {
+        WithoutSolutions = parsed.GetResult(paths) is null or { Implicit: true },
+    }, cancellation));
 gallery.SetAction((parsed, cancellation) => Runner.GalleryAsync(Asked(parsed, save: false),
     parsed.GetValue(from), parsed.GetValue(site)!, cancellation));
 RunOptions Replicating(ParseResult parsed) => new(parsed.CommandResult.Command == replicate ? parsed.GetValue(paths)! : [],

@@ -8,6 +8,9 @@ internal sealed record RunOptions(IReadOnlyList<string> Paths, int Jobs,
 {
     /// <summary>Other values for the notebooks' parameters, by name.</summary>
     public IReadOnlyDictionary<string, string[]> Values { get; init; } = new Dictionary<string, string[]>();
+
+    /// <summary>Whether solutions are passed over: where no path was given.</summary>
+    public bool WithoutSolutions { get; init; }
 }
 
 /// <summary>Runs notebooks side by side and writes what came of them.</summary>
@@ -128,6 +131,12 @@ internal static class Runner
                 var inside = NotebooksIn(Path.GetFullPath(path), Path.GetFullPath(options.Output)).Order(StringComparer.Ordinal).ToList();
                 if (inside.Count == 0)
                     throw new NotebookFileException($"{Path.GetFullPath(path)} has no notebook (*.ipynb) in it");
+                if (options.WithoutSolutions)
+                {
+                    var solutions = inside.RemoveAll(file => Path.GetFileName(Path.GetDirectoryName(file)) == "solutions");
+                    if (solutions > 0)
+                        Console.WriteLine($"{(solutions == 1 ? "1 solution is" : $"{solutions} solutions are")} left out; 'run {path}' runs all");
+                }
                 files.AddRange(inside.Select(file => (file, false)));
             }
             else if (File.Exists(path))

@@ -6,6 +6,22 @@ namespace NotebookHost.Tests;
 public sealed class RunTests : HostTest
 {
     [Fact]
+    public async Task WithoutAPathSolutionsAreLeftOut()
+    {
+        Directory.CreateDirectory(Path.Combine(Folder, "notebooks", "solutions"));
+        Write(Path.Combine("notebooks", "a.ipynb"), "1 + 1");
+        Write(Path.Combine("notebooks", "solutions", "a.ipynb"), "2 + 2");
+        var (status, output, error) = await Run();
+        Assert.True(status == 0, output + error);
+        Assert.Contains("1 solution is left out; 'run notebooks' runs all", output);
+        Assert.Equal("notebooks/a.ipynb", (string?)Assert.Single(Report["notebooks"]!.AsArray())!["path"]);
+        (status, output, _) = await Run("notebooks");
+        Assert.Equal(0, status);
+        Assert.Equal(2, Report["notebooks"]!.AsArray().Count);
+        Assert.DoesNotContain("left out", output);
+    }
+
+    [Fact]
     public async Task ACrashKillsOneNotebookAndTheOthersGoOn()
     {
         Write("a.ipynb", "1", "Console.WriteLine(\"before\");\nSystem.Environment.FailFast(\"native abort\");", "3");

@@ -4,11 +4,15 @@ using NotebookHost.Tests;
 
 namespace Notebooks.Tests;
 
-/// <summary>One run of the whole collection, as a reader makes it: the one that is there, if it is of these very sources, else one made
-/// here.</summary>
+/// <summary>One run of the whole collection: the lessons as the README's first command runs them, which is the one that is there if it
+/// is of these very sources, else one made here; and their solutions, run here.</summary>
 public sealed class CollectionRun : IAsyncLifetime
 {
-    internal string Folder { get; private set; } = Path.Combine(Host.Root, "artifacts", "run");
+    /// <summary>What the first command left.</summary>
+    internal string Left { get; private set; } = Path.Combine(Host.Root, "artifacts", "run");
+
+    /// <summary>The executed lessons and solutions, with a report of both.</summary>
+    internal string Folder => Path.Combine(Scratch, "run");
 
     /// <summary>What tests write goes here.</summary>
     internal string Scratch { get; } = Directory.CreateTempSubdirectory("collection").FullName;
@@ -19,30 +23,37 @@ public sealed class CollectionRun : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        if (Left() is { } left)
+        var (lessons, solutions) = (CollectionTests.Lessons, CollectionTests.Files.Except(CollectionTests.Lessons));
+        Said = $"the run in {Left}";
+        if (!IsOfThese(Left, lessons))
         {
-            (Report, Said) = (left, $"the run in {Folder}");
-            return;
+            Left = Path.Combine(Scratch, "lessons");
+            var (_, output, error) = await Host.RunAsync(Host.Root, "run", "--output", Left);
+            Said = output + error;
         }
-        Folder = Path.Combine(Scratch, "run");
-        var (_, output, error) = await Host.RunAsync(Host.Root, "run", "notebooks", "--output", Folder);
-        (Report, Said) = (JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(Folder, "report.json")))!, output + error);
+        var answers = await Host.RunAsync(Host.Root, ["run", .. solutions, "--output", Folder]);
+        Said += answers.Output + answers.Error;
+        foreach (var lesson in lessons.Where(lesson => File.Exists(Path.Combine(Left, lesson))))
+            File.Copy(Path.Combine(Left, lesson), Path.Combine(Folder, lesson));
+        Report = Read(Left);
+        foreach (var solution in Read(Folder)["notebooks"]!.AsArray())
+            Report["notebooks"]!.AsArray().Add(solution!.DeepClone());
+        await File.WriteAllTextAsync(Path.Combine(Folder, "report.json"), Report.ToJsonString());
     }
 
-    /// <summary>The report of an earlier run, where its host, its library and its cells are those at hand, and no notebook is
-    /// missing.</summary>
-    private JsonNode? Left()
+    private static JsonNode Read(string folder) => JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "report.json")))!;
+
+    /// <summary>Whether a folder has a run whose host, library and cells are those at hand, and no notebook is missing.</summary>
+    private static bool IsOfThese(string folder, IEnumerable<string> files)
     {
-        var file = Path.Combine(Folder, "report.json");
-        if (!File.Exists(file) || !File.Exists(Path.Combine(Folder, "index.html")))
-            return null;
-        var report = JsonNode.Parse(File.ReadAllText(file))!;
+        if (!File.Exists(Path.Combine(folder, "report.json")) || !File.Exists(Path.Combine(folder, "index.html")))
+            return false;
+        var report = Read(folder);
         var stamps = report["notebooks"]!.AsArray().ToDictionary(n => (string)n!["path"]!, n => (string?)n!["stamp"]);
-        var same = (string?)report["host"] == NotebookHost.Report.Host
-            && stamps.Keys.Order(StringComparer.Ordinal).SequenceEqual(CollectionTests.Files)
-            && CollectionTests.Files.All(f =>
+        return (string?)report["host"] == NotebookHost.Report.Host
+            && stamps.Keys.Order(StringComparer.Ordinal).SequenceEqual(files)
+            && files.All(f =>
                 stamps[f] == NotebookHost.SavedNotebook.Stamp(NotebookHost.NotebookFile.Read(Path.Combine(Host.Root, f))));
-        return same ? report : null;
     }
 
     public ValueTask DisposeAsync()
@@ -58,6 +69,9 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
         "*.ipynb", SearchOption.AllDirectories)
         .Where(f => !f.Contains(".ipynb_checkpoints")).Select(f => Path.GetRelativePath(Host.Root, f).Replace('\\', '/'))
             .Order(StringComparer.Ordinal);
+
+    /// <summary>All but the solutions.</summary>
+    public static IReadOnlyList<string> Lessons => [.. Files.Where(f => !f.Contains("/solutions/"))];
 
     /// <summary>One notebook of each track, or with NOTEBOOKS=all in the environment all of them.</summary>
     private static IReadOnlyList<string> Some => Environment.GetEnvironmentVariable("NOTEBOOKS") == "all" ? [.. Files] :
@@ -81,9 +95,9 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
     [Fact]
     public void TheRunLeavesAPage()
     {
-        Assert.Equal(Files, run.Report["notebooks"]!.AsArray().Select(n => (string?)n!["path"]));
-        Assert.Empty(Directory.EnumerateFiles(run.Folder, "*.part", SearchOption.AllDirectories));
-        var page = File.ReadAllText(Path.Combine(run.Folder, "index.html"));
+        Assert.Equal(Files, run.Report["notebooks"]!.AsArray().Select(n => (string?)n!["path"]).Order(StringComparer.Ordinal));
+        Assert.Empty(Directory.EnumerateFiles(run.Left, "*.part", SearchOption.AllDirectories));
+        var page = File.ReadAllText(Path.Combine(run.Left, "index.html"));
         Assert.Single(OncePattern().Matches(page));
         Assert.DoesNotMatch("""(src|href)="https?://[^"]*\.(js|css)""", page);
         // Every formula was understood.
@@ -194,7 +208,7 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
         var site = Path.Combine(run.Scratch, "gallery");
         var (status, output, error) = await Host.RunAsync(Host.Root, "gallery", "--from", run.Folder, "--site", site);
         Assert.True(status == 0, output + error);
-        Script.AssertAllOk(await Browser.RunAsync("gallery.cjs", site, Path.Combine(run.Folder, "index.html")), checks: 27);
+        Script.AssertAllOk(await Browser.RunAsync("gallery.cjs", site, Path.Combine(run.Left, "index.html")), checks: 27);
     }
 
     [Fact]
@@ -382,6 +396,6 @@ public partial class HygieneTests
     public void TheReadmeListsEveryNotebook()
     {
         var readme = File.ReadAllText(Path.Combine(Host.Root, "README.md"));
-        Assert.All(CollectionTests.Files.Where(f => !f.Contains("/solutions/")), f => Assert.Contains($"]({f})", readme));
+        Assert.All(CollectionTests.Lessons, f => Assert.Contains($"]({f})", readme));
     }
 }

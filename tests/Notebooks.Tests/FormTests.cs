@@ -12,7 +12,7 @@ public partial class FormTests
 
     public static TheoryData<string> All => [.. CollectionTests.Files];
 
-    public static TheoryData<string> Lessons => [.. CollectionTests.Files.Where(f => !f.Contains("/solutions/"))];
+    public static TheoryData<string> Lessons => [.. CollectionTests.Lessons];
 
     private static NotebookHost.NotebookFile Read(string path) => NotebookHost.NotebookFile.Read(Path.Combine(Host.Root, path));
 
@@ -185,7 +185,7 @@ public sealed class ExerciseTests : HostTest
     [Fact]
     public async Task StubsWaitSolutionsAreAcceptedAndMistakesAreRefused()
     {
-        var lessons = CollectionTests.Files.Where(f => !f.Contains("/solutions/")).ToList();
+        var lessons = CollectionTests.Lessons;
         foreach (var path in lessons)
         {
             var notebook = Cells(path);

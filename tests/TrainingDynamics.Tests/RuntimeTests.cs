@@ -27,7 +27,7 @@ public sealed class RuntimeTests : IDisposable
     public async Task ManyMayHealAtOnce()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "only Linux libraries are healed");
-        var library = Path.Combine(Natives.Metadata("TorchSharpNatives"), "libLibTorchSharp.so");
+        var library = Path.Combine(Places.TorchSharp[0], "libLibTorchSharp.so");
         var healed = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() => Natives.Heal(library, _cache))));
         Assert.Single(healed.Distinct());
         var (original, copy) = (await File.ReadAllBytesAsync(library), await File.ReadAllBytesAsync(healed[0]));
@@ -43,11 +43,11 @@ public sealed class RuntimeTests : IDisposable
         var stranger = Path.Combine(_cache, "libother.so");
         File.WriteAllText(stranger, "no library at all");
         Assert.Contains("no such entry", Assert.Throws<NativeLoadException>(() => Natives.Heal(stranger, _cache)).Message);
-        var e = Assert.Throws<NativeLoadException>(() => Natives.Load(_cache, _cache, _cache));
+        var e = Assert.Throws<NativeLoadException>(() => Natives.Load([_cache], [_cache], _cache));
         Assert.Contains("is not there", e.Message);
         Assert.Contains("dotnet build", e.Message);
         Assert.SkipUnless(OperatingSystem.IsLinux(), "only Linux libraries are healed");
-        var library = Path.Combine(Natives.Metadata("TorchSharpNatives"), "libLibTorchSharp.so");
+        var library = Path.Combine(Places.TorchSharp[0], "libLibTorchSharp.so");
         var blocked = Path.Combine(_cache, "file");
         File.WriteAllText(blocked, "");                                                // a file where the cache's folder should be
         var unwritable = Assert.Throws<NativeLoadException>(() => Natives.Heal(library, blocked));

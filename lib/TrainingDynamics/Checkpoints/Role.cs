@@ -72,7 +72,8 @@ public static class Roles
         var stem = bias || name.EndsWith(".weight", StringComparison.Ordinal) ? name[..name.LastIndexOf('.')] : name;
         if (!name.Contains('.'))
             stem = stem.TrimEnd('0', '1', '2', '3', '4', '5', '6', '7', '8', '9');
-        var role = s_names.FirstOrDefault(known => known.Names.Any(n => stem == n || stem.EndsWith("." + n, StringComparison.Ordinal))).Role;
+        bool Ends(string known) => stem == known || stem.EndsWith("." + known, StringComparison.Ordinal);
+        var role = s_names.FirstOrDefault(known => known.Names.Any(Ends)).Role;
         var last = stem.Split('.')[^1];
         if (bias)
             return role is Role.AttentionOut or Role.Down ? Role.WritingBias : Role.Bias;

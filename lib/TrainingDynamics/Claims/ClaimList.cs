@@ -35,6 +35,23 @@ public sealed class ClaimList : IReadOnlyList<Claim>
         double within, string source, string unit = "", Kind kind = Kind.Prediction)
         => Add(name, predicted, Mean(measured), measured, Relation.RatioWithin, within, source, unit, kind);
 
+    /// <summary>What was run anew agrees with a long table: the means differ by at most three standard errors, by the table's spread over
+    /// its seeds, s·√(1/n + 1/m).</summary>
+    /// <param name="name">What was run.</param>
+    /// <param name="tabled">The table's number of each of its m &gt; 1 seeds.</param>
+    /// <param name="measured">The same anew, of each of n seeds.</param>
+    /// <param name="unit">The unit, if there is one.</param>
+    /// <exception cref="ArgumentException">The table has fewer than two seeds.</exception>
+    public Claim CheckAnew(string name, IReadOnlyList<double> tabled, IReadOnlyList<double> measured, string unit = "")
+    {
+        if (tabled.Count < 2)
+            throw new ArgumentException($"the table has {tabled.Count} seeds of '{name}': its spread needs two", nameof(tabled));
+        var mean = tabled.Average();
+        var spread = Math.Sqrt(tabled.Sum(value => (value - mean) * (value - mean)) / (tabled.Count - 1));
+        return Check($"{name}: anew, against the table", mean, measured,
+            within: 3 * spread * Math.Sqrt((1.0 / measured.Count) + (1.0 / tabled.Count)), "the long table", unit);
+    }
+
     /// <summary>An identity: |measured| ≤ <paramref name="rounding"/> on every seed, whatever the experiment did.</summary>
     public Claim Identity(string name, double rounding, IReadOnlyList<double> measured, string source, string unit = "")
         => AtMost(name, rounding, measured.Select(Math.Abs).ToArray(), source, unit, Kind.Identity);

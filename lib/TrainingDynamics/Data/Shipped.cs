@@ -8,8 +8,9 @@ public sealed class DataFileException(string message, Exception? inner = null) :
 /// <summary>The files that come with the collection, under <c>data/</c>.</summary>
 public static class Shipped
 {
-    /// <summary>The folder <c>data/</c> of the collection that this library was built in.</summary>
-    public static string Folder { get; } = Runtime.Natives.Metadata("DataFolder");
+    /// <summary>The folder <c>data/</c> of the collection that this library was built in; of a program or notebook that uses the package,
+    /// the package's.</summary>
+    public static string Folder => Runtime.Places.Data;
 
     /// <summary>The bytes of a shipped file, after its SHA-256 was held against the folder's <c>SHA256SUMS</c>.</summary>
     /// <exception cref="DataFileException">The file or the list is missing, or the sums differ.</exception>

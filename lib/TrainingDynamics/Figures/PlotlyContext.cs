@@ -7,7 +7,7 @@ namespace TrainingDynamics.Figures;
 
 /// <summary>
 /// A private assembly context for Plotly.NET. A notebook host brings an F# runtime of its own, older than Plotly.NET's;
-/// here Plotly.NET finds the files beside this library and nothing else. This assembly is loaded in it once more, and
+/// here Plotly.NET finds the files beside this library, or in its packages, and nothing else. This assembly is loaded in it once more, and
 /// only strings cross over.
 /// </summary>
 internal sealed class PlotlyContext() : AssemblyLoadContext(Natives.DrawingContext)
@@ -30,8 +30,5 @@ internal sealed class PlotlyContext() : AssemblyLoadContext(Natives.DrawingConte
 
     /// <inheritdoc/>
     protected override Assembly? Load(AssemblyName name)
-    {
-        var file = Path.Combine(Path.GetDirectoryName(typeof(PlotlyContext).Assembly.Location)!, name.Name + ".dll");
-        return File.Exists(file) ? LoadFromAssemblyPath(file) : null;
-    }
+        => Places.Assembly(name.Name!) is { } file ? LoadFromAssemblyPath(file) : null;
 }

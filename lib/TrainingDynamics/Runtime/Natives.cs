@@ -31,7 +31,7 @@ public static class Natives
         // Drawing loads this assembly a second time, in a context of its own (Figures/PlotlyContext.cs), and needs no torch.
         if (AssemblyLoadContext.GetLoadContext(typeof(Natives).Assembly)?.Name != DrawingContext)
         {
-            Report = Load(Metadata("TorchNatives"), Metadata("TorchSharpNatives"), DefaultCache);
+            Report = Load(Places.Torch, Places.TorchSharp, DefaultCache);
             Memory.KeepFreed();
         }
     }
@@ -44,10 +44,10 @@ public static class Natives
             : Path.GetTempPath(),
         "TrainingDynamics", "natives");
 
-    /// <summary>Loads libtorch from <paramref name="torchFolder"/> and TorchSharp's library from <paramref
-    /// name="torchSharpFolder"/>.</summary>
+    /// <summary>Loads libtorch from the first of <paramref name="torchFolders"/> that has it, and TorchSharp's library from the first of
+    /// <paramref name="torchSharpFolders"/>.</summary>
     /// <exception cref="NativeLoadException">A file is missing, or does not load and cannot be healed; says why and what to do.</exception>
-    internal static NativeReport Load(string torchFolder, string torchSharpFolder, string cache)
+    internal static NativeReport Load(IReadOnlyList<string> torchFolders, IReadOnlyList<string> torchSharpFolders, string cache)
     {
         var (dependencies, own) =
             OperatingSystem.IsWindows() ? (new[] { "c10.dll", "torch_cpu.dll", "torch.dll" }, "LibTorchSharp.dll") :
@@ -55,10 +55,11 @@ public static class Natives
                 "libLibTorchSharp.dylib") :
             (["libgomp-98b21ff3.so.1", "libc10.so", "libtorch_cpu.so", "libtorch.so"], "libLibTorchSharp.so");
 
+        var torchFolder = FolderWith(dependencies[^1], torchFolders);
         foreach (var name in dependencies)
             LoadOne(Path.Combine(torchFolder, name));
 
-        var library = Path.Combine(torchSharpFolder, own);
+        var library = Path.Combine(FolderWith(own, torchSharpFolders), own);
         try
         {
             LoadOne(library);
@@ -105,12 +106,14 @@ public static class Natives
         return target;
     }
 
+    private static string FolderWith(string file, IReadOnlyList<string> folders)
+        => folders.FirstOrDefault(folder => File.Exists(Path.Combine(folder, file))) ?? throw new NativeLoadException(
+            $"The native library {file} is not there. It belongs to a NuGet package that the build restored, and was looked for in "
+            + string.Join(", ", folders) + ". In the collection's folder build again: dotnet build lib/TrainingDynamics --no-incremental. "
+            + "In a project of your own reference TorchSharp-cpu.");
+
     private static void LoadOne(string path)
     {
-        if (!File.Exists(path))
-            throw new NativeLoadException(
-                $"The native library {path} is not there. It belongs to a NuGet package that the build restored; " +
-                "if the package cache was cleaned or moved since, build again: dotnet build lib/TrainingDynamics --no-incremental");
         try
         {
             NativeLibrary.Load(path);
@@ -123,9 +126,6 @@ public static class Natives
             throw new NativeLoadException($"The native library {path} does not load: {e.Message.ReplaceLineEndings(" ")}{hint}", e);
         }
     }
-
-    internal static string Metadata(string key) => typeof(Natives).Assembly
-        .GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == key).Value!.Replace('\\', '/');
 }
 
 /// <summary>What <see cref="Natives"/> did in this process.</summary>
