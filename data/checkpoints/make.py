@@ -10,14 +10,17 @@ character; AdamW as nanoGPT sets it up: what has two axes decays, gains do not. 
     step-2000.safetensors    the weights at the end of the schedule, bfloat16
     norms.csv                the norm of every matrix each fifty steps, a column a matrix
     answers.json             what PyTorch says of them, computed in float64: the tests' known answers
+    like-nanogpt.pt          a tiny file with all that nanoGPT's has, and an array of numpy: tied weights, a compiled model's names, an
+                             optimizer of two groups, numbers that are tensors
 """
 import csv, gzip, json, math, os, struct
+import numpy
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SEED, WIDTH, LAYERS, HEADS, HIDDEN, CONTEXT, BATCH = 20260, 32, 2, 4, 64, 32, 16
+SEED, WIDTH, LAYERS, HEADS, HIDDEN, CONTEXT, BATCH = 20260, 32, 2, 4, 64, 32, 8
 RATE, DECAY, BETAS, EPSILON = 3e-3, 1.0, (0.9, 0.99), 1e-8
 STEPS, WARMUP, STABLE = 2000, 100, 1500            # then a straight line to zero
 
@@ -162,7 +165,7 @@ def main():
 
 def known_answers(saved, model, adamw):
     """Of every weight: norms, the angle between the checkpoints, the update u = m/(sqrt(v) + eps), the next step's angle at the rate and
-    decay of its group without a further gradient, and the weights that this step would leave where they are in bfloat16."""
+    decay of its group without a further gradient, and the weights that this step, or its decay, would leave as they are in bfloat16."""
     answers = {}
     group = {id(w): g for g in adamw.param_groups for w in g["params"]}
     for name, parameter in model.named_parameters():
@@ -174,15 +177,43 @@ def known_answers(saved, model, adamw):
         u = mean / (square.sqrt() + EPSILON)
         next_w = (1 - rate * decay) * w - rate * u
         rounded = w.bfloat16().double()
-        stays = ((1 - rate * decay) * rounded - rate * u).bfloat16().double() == rounded
+        decayed = ((1 - rate * decay) * rounded).bfloat16().double()        # AdamW rounds twice unless it is fused
+        stays = (decayed - rate * u).bfloat16().double() == rounded
         answers[name] = {
             "shape": list(parameter.shape), "decay": decay, "norm 1400": before.norm().item(), "norm 1500": w.norm().item(),
             "angle 1400 to 1500": math.acos(min(1, (before @ w / before.norm() / w.norm()).item())),
             "update norm": u.norm().item(), "update dot weight": (u @ w).item(),
             "next angle": 2 * math.asin((next_w / next_w.norm() - w / w.norm()).norm().item() / 2),
-            "stays in bfloat16": int(stays.sum()),
+            "stays in bfloat16": int(stays.sum()), "decay stays in bfloat16": int((decayed == rounded).sum()),
         }
     return answers
 
 
+class TinyGpt(nn.Module):
+    def __init__(self):
+        super().__init__()
+        block = nn.ModuleDict({"ln_1": nn.LayerNorm(4), "attn": nn.ModuleDict({"c_attn": nn.Linear(4, 12), "c_proj": nn.Linear(4, 4)}),
+                               "ln_2": nn.LayerNorm(4), "mlp": nn.ModuleDict({"c_fc": nn.Linear(4, 16), "c_proj": nn.Linear(16, 4)})})
+        self.transformer = nn.ModuleDict({"wte": nn.Embedding(7, 4), "wpe": nn.Embedding(5, 4), "h": nn.ModuleList([block]),
+                                          "ln_f": nn.LayerNorm(4)})
+        self.lm_head = nn.Linear(4, 7, bias=False)
+        self.transformer.wte.weight = self.lm_head.weight
+
+
+def like_nanogpt():
+    torch.manual_seed(SEED)
+    model = TinyGpt()
+    named = dict(model.named_parameters())
+    adamw = torch.optim.AdamW([{"params": [w for w in named.values() if w.dim() >= 2], "weight_decay": 0.1},
+                               {"params": [w for w in named.values() if w.dim() < 2], "weight_decay": 0.0}], lr=6e-4, betas=(0.9, 0.95))
+    for i, w in enumerate(named.values()):
+        w.grad = torch.full_like(w, i + 1.0)            # so that a state tells whose it is: the first update's mean is a tenth of it
+    adamw.step()
+    torch.save({"model": {"_orig_mod." + name: w for name, w in model.state_dict().items()}, "optimizer": adamw.state_dict(),
+                "model_args": {"n_layer": 1, "bias": True}, "iter_num": 7, "best_val_loss": torch.tensor(1.5),
+                "config": {"out_dir": "out", "learning_rate": 6e-4}, "rng": numpy.arange(3), "score": numpy.float64(2.5)},
+               os.path.join(HERE, "like-nanogpt.pt"))
+
+
 main()
+like_nanogpt()

@@ -135,7 +135,8 @@ internal static class Runner
                 {
                     var solutions = inside.RemoveAll(file => Path.GetFileName(Path.GetDirectoryName(file)) == "solutions");
                     if (solutions > 0)
-                        Console.WriteLine($"{(solutions == 1 ? "1 solution is" : $"{solutions} solutions are")} left out; 'run {path}' runs all");
+                        Console.WriteLine($"{(solutions == 1 ? "1 solution is" : $"{solutions} solutions are")} left out; "
+                            + $"'run {path}' runs all");
                 }
                 files.AddRange(inside.Select(file => (file, false)));
             }

@@ -42,18 +42,20 @@ public sealed record StoredTensor(string Name, string Type, long[] Shape, string
 public sealed class Checkpoint
 {
     private static readonly string[] s_prefixes = ["model", "state_dict", "model_state_dict", "module", "_orig_mod"];
+    private static readonly string[] s_heads = ["lm_head", "embed_out", "output", "head"];
     private readonly Dictionary<string, StoredTensor> _tensors = [];
 
-    private Checkpoint(string path, IEnumerable<StoredTensor> tensors, IReadOnlyDictionary<string, object>? values = null)
+    private Checkpoint(string path, IEnumerable<StoredTensor> tensors, IReadOnlyDictionary<string, object>? values = null,
+        IReadOnlyList<string>? leftOut = null)
     {
-        (Path, Values) = (path, values ?? new Dictionary<string, object>());
+        (Path, Values, LeftOut) = (path, values ?? new Dictionary<string, object>(), leftOut ?? []);
         foreach (var tensor in tensors)
         {
             if (!_tensors.TryAdd(tensor.Name, tensor))
                 throw new DataFileException($"tensor '{tensor.Name}' is in {_tensors[tensor.Name].File} and in {tensor.File}");
         }
         Tensors = [.. _tensors.Values];
-        Weights = Shortened([.. Tensors.Where(t => t.Type is "F64" or "F32" or "F16" or "BF16" && !IsOfOptimizer(t.Name))]);
+        Weights = WeightsOf(Tensors);
     }
 
     /// <summary>What was opened.</summary>
@@ -62,13 +64,18 @@ public sealed class Checkpoint
     /// <summary>Its tensors, in the order in which the file has them.</summary>
     public IReadOnlyList<StoredTensor> Tensors { get; }
 
-    /// <summary>The model's weights by their names: without what is an optimizer's, and without what wrappers put in front of all
-    /// (<c>model.</c>, <c>state_dict.</c>, <c>module.</c>, <c>_orig_mod.</c>), in the order in which the file has them.</summary>
+    /// <summary>The model's weights by their names, in the order in which the file has them: what is below a key such as <c>model</c> or
+    /// <c>state_dict</c> if there is one, without what wrappers put in front (<c>module.</c>, <c>_orig_mod.</c>), without an optimizer's
+    /// tensors, single numbers, and buffers that are computed (masks, rotary frequencies).</summary>
     public IReadOnlyList<(string Name, StoredTensor Tensor)> Weights { get; }
 
     /// <summary>Numbers (double) and texts (string) of a PyTorch file by the keys that lead to them, as in
     /// <c>optimizer.param_groups.0.lr</c>.</summary>
     public IReadOnlyDictionary<string, object> Values { get; }
+
+    /// <summary>Classes of objects in a PyTorch file that are neither tensors, numbers, texts, dictionaries nor lists; they were left
+    /// out, and nothing of them was run.</summary>
+    public IReadOnlyList<string> LeftOut { get; }
 
     /// <summary>The step that the file says it is of (<c>step</c>, <c>iter_num</c>, <c>global_step</c>, …); null if it says none.</summary>
     public int? Step => new[] { "step", "iter_num", "iter", "global_step", "iteration", "steps" }
@@ -106,8 +113,8 @@ public sealed class Checkpoint
         }
         if (!TorchFile.Is(path))
             return new(path, Safetensors.Headers(path));
-        var (tensors, values) = TorchFile.Read(path);
-        return new(path, tensors, values);
+        var (tensors, values, leftOut) = TorchFile.Read(path);
+        return new(path, tensors, values, leftOut);
     }
 
     /// <summary>Whether there is a tensor of that name.</summary>
@@ -139,7 +146,11 @@ public sealed class Checkpoint
         {
             using var whole = Whole(tensor);
             using var flat = whole.reshape(-1);
-            yield return flat;
+            for (var done = 0L; done < tensor.Count; done += most)
+            {
+                using var part = flat.narrow(0, done, Math.Min(most, tensor.Count - done));
+                yield return part;
+            }
             yield break;
         }
         using var source = Source(tensor, out var zip);
@@ -218,15 +229,30 @@ public sealed class Checkpoint
         return numbers.to(type == ScalarType.Float64 ? type : ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
-    internal static bool IsOfOptimizer(string name) => name.Split('.') is var keys
-        && (keys[0].StartsWith("optim", StringComparison.Ordinal) || keys[^1] is "exp_avg" or "exp_avg_sq" or "momentum_buffer");
+    /// <summary>Whether a tensor is one that an optimizer keeps, or a counter of it.</summary>
+    internal static bool IsOfOptimizer(string name) => name.Split('.') is var keys && (keys[0].StartsWith("optim", StringComparison.Ordinal)
+        || keys[^1] is "exp_avg" or "exp_avg_sq" or "max_exp_avg_sq" or "momentum_buffer" || (keys[0] == "state" && keys[^1] == "step"));
 
-    private static (string, StoredTensor)[] Shortened(IReadOnlyList<StoredTensor> weights)
+    private static bool IsBuffer(StoredTensor tensor) => tensor.Shape.Length == 0
+        || (tensor.Name.EndsWith(".bias", StringComparison.Ordinal) && tensor.Shape.Length > 2)
+        || tensor.Name.Split('.')[^1] is "masked_bias" or "inv_freq" or "rotary_emb" or "causal_mask" or "freqs_cis"
+            or "running_mean" or "running_var" or "num_batches_tracked";
+
+    private static (string, StoredTensor)[] WeightsOf(IReadOnlyList<StoredTensor> tensors)
     {
+        StoredTensor[] weights = [.. tensors.Where(t => t.Type is "F64" or "F32" or "F16" or "BF16"
+            && !IsOfOptimizer(t.Name) && !IsBuffer(t))];
         var prefix = "";
-        while (weights.Count > 0 && s_prefixes.FirstOrDefault(p => weights.All(w =>
-            w.Name[prefix.Length..].StartsWith(p + ".", StringComparison.Ordinal))) is { } common)
-            prefix += common + ".";
+        // A training checkpoint has its model below one key, and other things beside it.
+        while (s_prefixes.FirstOrDefault(p => Below(prefix + p)) is { } next)
+        {
+            prefix += next + ".";
+            weights = [.. weights.Where(w => w.Name.StartsWith(prefix, StringComparison.Ordinal))];
+        }
         return [.. weights.Select(w => (w.Name[prefix.Length..], w))];
+
+        bool Below(string key) => weights.Any(w => w.Name.StartsWith(key + ".", StringComparison.Ordinal))
+            // Of Llama and its kin the unembedding is beside "model" and not below it.
+            && !weights.Any(w => s_heads.Contains(w.Name[prefix.Length..].Split('.')[0]));
     }
 }

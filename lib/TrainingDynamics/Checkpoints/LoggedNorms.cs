@@ -11,7 +11,8 @@ namespace TrainingDynamics.Checkpoints;
 /// <param name="Norms">‖w‖ of each weight at each step, by name.</param>
 public sealed record LoggedNorms(IReadOnlyList<int> Steps, IReadOnlyDictionary<string, double[]> Norms)
 {
-    /// <summary>Reads a CSV file: a column <c>step</c> and one for each weight, or three columns <c>step</c>, <c>name</c>,
+    /// <summary>Reads a CSV file: a column <c>step</c> (or <c>_step</c>, as Weights and Biases names it) and one for each
+    /// weight, or three columns <c>step</c>, <c>name</c>,
     /// <c>norm</c>.</summary>
     /// <exception cref="DataFileException">It is missing, has no such columns, a number cannot be read or is not positive, a step is
     /// missing for a weight, or steps do not rise: says which line and column.</exception>
@@ -21,22 +22,23 @@ public sealed record LoggedNorms(IReadOnlyList<int> Steps, IReadOnlyDictionary<s
             throw new DataFileException($"{path} is missing");
         using var csv = new CsvReader(new StreamReader(path), new CsvConfiguration(CultureInfo.InvariantCulture) { AllowComments = true });
         string[] heads = csv.Read() && csv.ReadHeader() ? csv.HeaderRecord! : [];
-        if (!heads.Contains("step") || heads.Length < 2)
+        var stepHead = heads.FirstOrDefault(head => head.TrimStart('_').Equals("step", StringComparison.OrdinalIgnoreCase));
+        if (stepHead is null || heads.Length < 2)
             throw new DataFileException($"{path} has the columns {string.Join(", ", heads)}; wanted are step and one for each weight, or "
                 + "step, name and norm");
-        var isLong = heads.Order().SequenceEqual(["name", "norm", "step"]);
+        var isLong = heads.Except([stepHead]).Order().SequenceEqual(["name", "norm"]);
         var rows = new List<(int Step, string Name, double Norm)>();
         double Number(string head) => double.TryParse(csv.GetField(head), CultureInfo.InvariantCulture, out var value)
-            && double.IsFinite(value) && (value > 0 || head == "step") ? value
+            && double.IsFinite(value) && (value > 0 || head == stepHead) ? value
             : throw new DataFileException($"{path}, line {csv.Parser.RawRow}: {head} is '{csv.GetField(head)}', wanted is a number "
                 + "above 0");
         while (csv.Read())
         {
             try
             {
-                var step = (int)Number("step");
+                var step = (int)Number(stepHead);
                 rows.AddRange(isLong ? [(step, csv.GetField("name")!, Number("norm"))]
-                    : heads.Where(h => h != "step").Select(h => (step, h, Number(h))));
+                    : heads.Where(h => h != stepHead).Select(h => (step, h, Number(h))));
             }
             catch (CsvHelperException e)
             {

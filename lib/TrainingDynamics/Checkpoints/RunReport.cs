@@ -52,7 +52,8 @@ public sealed record WeightReport
     /// <summary>The angle between the two checkpoints, in radians.</summary>
     public double? Turned { get; init; }
 
-    /// <summary>What it would be at equilibrium if nothing were learned: cos = Π(1 − η_tλ).</summary>
+    /// <summary>What it would be at AdamW's equilibrium if nothing were learned. With ρ the geometric mean of 1 − η_tλ over the k steps:
+    /// cos = [ρ^{k+1}(1 − β1²) − β1^{k+1}(1 − ρ²)]/[(ρ − β1)(1 + ρβ1)].</summary>
     public double? TurnedByNoise { get; init; }
 
     /// <summary>The rms at equilibrium, at the rate of the checkpoint's step.</summary>
@@ -64,30 +65,39 @@ public sealed record WeightReport
     /// <summary>rms over that of equilibrium.</summary>
     public double? OverEquilibrium => Rms / EquilibriumRms;
 
-    /// <summary>Steps at the present rate until ‖w‖² is within a tenth of equilibrium's: ln(10·|N/N* − 1|)/r, r the relaxation
-    /// rate.</summary>
+    /// <summary>Steps at the present rate until ‖w‖² is within a tenth of where it comes to rest, N* = push·N_eq (push 1 where it is not
+    /// known): ln(10·|N/N* − 1|)/r, r the relaxation rate. Only for what is invariant by itself, or as one.</summary>
     public double? StepsToEquilibrium { get; init; }
 
     /// <summary>
-    /// What the updates added to ‖w‖² between the checkpoints, over what white noise would: (N − k²N₀)/(d·Σc²), k and c of
-    /// <see cref="Averaging"/>. 1 where AdamW's law holds; times √ of it the equilibrium's rms is the measured one.
+    /// What the updates added to ‖w‖² between the checkpoints, over what AdamW's would on white noise to first order in ηλ:
+    /// (N − k²N₀)/(d·Σc²), k and c of <see cref="Averaging"/>. About κ times the update's mean square over that of noise.
     /// </summary>
     public double? Push { get; init; }
 
-    /// <summary>The rms of Adam's update u = m̂/(√v̂ + ε).</summary>
+    /// <summary>The rms of Adam's last update u = m̂/(√v̂ + ε); √((1 − β1)/(1 + β1)) on white noise.</summary>
     public double? UpdateRms { get; init; }
 
-    /// <summary>κ = 1 − 2⟨u, w⟩/(η‖u‖²) from one file alone: the growth of ‖w‖² by the next step, over that by its update alone.</summary>
+    /// <summary>κ = −1 − 2⟨u, w⟩/(η‖u‖²) of the last step, from one file alone: what ‖w‖² grew by beside decay, over η²‖u‖². With
+    /// w = ρw₋ − ηu it is 1 − 2ρ⟨u, w₋⟩/(η‖u‖²); (1 + β1ρ)/(1 − β1ρ) on white noise.</summary>
     public double? Kappa { get; init; }
 
-    /// <summary>The angle of the step w ← (1 − ηλ)w − ηu, in radians.</summary>
+    /// <summary>The angle of the step w ← (1 − ηλ)w − ηu, in radians: of the next step, but for its own gradient.</summary>
     public double? NextAngle { get; init; }
 
-    /// <summary>The share of its numbers that this step would leave as they are if weights were bfloat16.</summary>
+    /// <summary>The share of its numbers that this step would leave as they are if weights were bfloat16, rounded after the decay and
+    /// after the update as PyTorch's default AdamW does.</summary>
     public double? SwallowedByBFloat16 { get; init; }
 
-    /// <summary>The rms at the end of the schedule: N_T = k²N + push·d·Σc², push 1 where it was not measured.</summary>
+    /// <summary>The share of its numbers that the decay of this step alone would leave as they are in bfloat16; null without
+    /// decay.</summary>
+    public double? DecaySwallowedByBFloat16 { get; init; }
+
+    /// <summary>The rms at the end of the schedule if updates are as on white noise from now on: N_T = k²N + d·Σc².</summary>
     public double? RmsAtEnd { get; init; }
+
+    /// <summary>The same if the push stays what it was between the checkpoints: N_T = k²N + push·d·Σc².</summary>
+    public double? RmsAtEndWithPush { get; init; }
 }
 
 /// <summary>
@@ -106,12 +116,14 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
     /// <summary>Analyses a run.</summary>
     /// <param name="now">The later checkpoint.</param>
     /// <param name="before">An earlier one of the same run, if there is one.</param>
-    /// <param name="settings">What the files do not tell.</param>
-    /// <exception cref="DataFileException">The checkpoints' weights differ in shape, or a file is damaged.</exception>
+    /// <param name="settings">What the files do not tell. What the optimizer's state has of a weight goes
+    /// before.</param>
+    /// <param name="optimizer">The file with the optimizer's state, where it is not the later checkpoint.</param>
+    /// <exception cref="DataFileException">The checkpoints' weights differ in shape, or a file is damaged or has no weights.</exception>
     /// <exception cref="ArgumentException">A setting is out of its range, steps are out of order, or a schedule is shorter than the
     /// run.</exception>
-    public static RunReport Of(Checkpoint now, Checkpoint? before = null, RunSettings? settings = null)
-        => new Analysis(now, before, settings ?? new RunSettings()).Report();
+    public static RunReport Of(Checkpoint now, Checkpoint? before = null, RunSettings? settings = null, Checkpoint? optimizer = null)
+        => new Analysis(now, before, settings ?? new RunSettings(), optimizer ?? now).Report();
 
     private sealed class Analysis
     {
@@ -121,43 +133,50 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
         private readonly IReadOnlyDictionary<string, AdamState> _states;
         private readonly Dictionary<string, StoredTensor> _earlier;
         private readonly int? _first, _last;
-        private readonly double? _peak, _rate;                                       // before the schedule; at the last step
-        private readonly double _beta1, _beta2;
         private readonly bool? _queryKeyNorm, _tied;
         private readonly List<string> _remarks = [];
 
-        public Analysis(Checkpoint now, Checkpoint? before, RunSettings settings)
+        public Analysis(Checkpoint now, Checkpoint? before, RunSettings settings, Checkpoint optimizer)
         {
-            (_now, _before, _settings, _states) = (now, before, settings, AdamState.Of(now));
+            (_now, _before, _settings, _states) = (now, before, settings, AdamState.Of(now.Weights, optimizer));
             _earlier = before?.Weights.ToDictionary(w => w.Name, w => w.Tensor) ?? [];
             (_first, _last) = (settings.FirstStep ?? before?.Step, settings.LastStep ?? now.Step ?? _states.Values.FirstOrDefault()?.Step);
             Check();
-            var state = _states.Values.FirstOrDefault();
-            // A file has the rate of its own step.
-            var factor = Factor(_last ?? 1);
-            _peak = settings.Rate ?? (factor > 0 ? state?.Rate / factor : null);
-            _rate = _peak * factor;
-            (_beta1, _beta2) = (settings.Beta1 ?? state?.Betas?.Item1 ?? 0.9, settings.Beta2 ?? state?.Betas?.Item2 ?? 0.999);
             string[] names = [.. now.Weights.Select(w => w.Name)];
             _queryKeyNorm = settings.QueryKeyNorm ?? (names.Any(n => n.Contains("q_norm", StringComparison.Ordinal)
                 && names.Contains(n.Replace("q_norm", "k_norm", StringComparison.Ordinal))) ? true : null);
             _tied = settings.Tied ?? TiedInFile();
-            Remark();
+            Remark(AdamState.Count(optimizer));
         }
 
         public RunReport Report()
         {
-            var parts = _now.Weights.Select(w => (w.Name, w.Tensor, Role: Roles.Of(w.Name, w.Tensor.Shape.Length),
-                Sums: Measure(w.Name, w.Tensor))).ToArray();
-            var weights = parts.Select(p => Describe(p.Name, p.Role, ScalingOf(p.Role), p.Sums, DecayOf(p.Name, p.Tensor))).ToArray();
-            var writers = parts.Where(p => p.Role.Writes()).ToArray();
-            double?[] decays = [.. writers.Select(p => DecayOf(p.Name, p.Tensor)).Distinct()];
-            if (writers.Length > 0 && ScalingOf(Role.Embedding) == Scaling.WithTheWriters && decays.Length > 1)
-                _remarks.Add("the writers decay differently: they have no common equilibrium");
-            return new RunReport(weights, writers.Length == 0 || ScalingOf(Role.Embedding) != Scaling.WithTheWriters ? null
-                : Describe("the writers, as one", Role.Unknown, Scaling.Alone, writers.Select(p => p.Sums).Aggregate((a, b) => a + b),
-                    decays.Length == 1 ? decays[0] : null), _last, _rate, _remarks);
+            var parts = _now.Weights.Select(w => (w.Name, w.Tensor, Role: RoleOf(w), Sums: Measure(w.Name, w.Tensor))).ToArray();
+            var weights = parts.Select(p => Describe(p.Name, p.Role, ScalingOf(p.Role), p.Sums, p.Tensor)).ToArray();
+            return new RunReport(weights, Writers(), _last, weights.Length > 0 ? RateOf(parts[0].Name) : null, _remarks);
+
+            WeightReport? Writers()
+            {
+                var writers = parts.Where(p => p.Role.Writes()).ToArray();
+                if (writers.Length == 0 || ScalingOf(Role.Embedding) != Scaling.WithTheWriters)
+                    return null;
+                // One writer that is not known as one, and the sum is of something else.
+                string[] unknown = [.. parts.Where(p => p.Role == Role.Unknown && p.Tensor.Shape.Length > 1).Select(p => p.Name)];
+                string? why = unknown.Length > 0 ? $"some role is not known ({Few(unknown)})"
+                    : writers.Select(p => DecayOf(p.Name, p.Tensor)).Distinct().Count() > 1 ? "they decay differently"
+                    : writers.Select(p => RateOf(p.Name)).Distinct().Count() > 1 ? "they have different rates" : null;
+                if (why is null)
+                    return Describe("the writers, as one", Role.Unknown, Scaling.Alone,
+                        writers.Select(p => p.Sums).Aggregate((x, y) => x + y), writers[0].Tensor, writers[0].Name);
+                _remarks.Add($"no row for the writers as one: {why}");
+                return null;
+            }
         }
+
+        private static Role RoleOf((string Name, StoredTensor Tensor) weight) => Roles.Of(weight.Name, weight.Tensor.Shape.Length);
+
+        private static string Few(IReadOnlyCollection<string> names) => string.Join(", ", names.Take(6))
+            + (names.Count > 6 ? $" and {names.Count - 6} more" : "");
 
         private void Check()
         {
@@ -180,6 +199,8 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
             if (_last > s.Steps)
                 throw new ArgumentException($"{nameof(s.Steps)} is {s.Steps}, but the checkpoint is of step {_last}: the schedule is "
                     + "shorter than the run", nameof(s.Steps));
+            foreach (var step in new[] { _first, _last, s.Steps }.OfType<int>())
+                Factor(step);
             foreach (var (name, tensor) in _now.Weights)
             {
                 if (_earlier.TryGetValue(name, out var old) && !old.Shape.SequenceEqual(tensor.Shape))
@@ -187,15 +208,15 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
                         + $"{string.Join(" × ", tensor.Shape)} in {tensor.File}");
             }
             if (_now.Weights.Count == 0)
-                throw new DataFileException($"{_now.Path} has no weights: its tensors are "
-                    + string.Join(", ", _now.Tensors.Take(12).Select(t => $"{t.Name} ({t.Type})")));
+                throw new DataFileException(_now.Path + " has no weights"
+                    + (AdamState.Count(_now) > 0 ? ": it is an optimizer's file; " : "; ")
+                    + $"its tensors are {Few([.. _now.Tensors.Select(t => $"{t.Name} ({t.Type})")])}");
             if (_before is not null && !_now.Weights.Any(w => _earlier.ContainsKey(w.Name)))
                 throw new DataFileException($"{_before.Path} and {_now.Path} have no weight in common: one has "
-                    + $"{string.Join(", ", _before.Weights.Take(3).Select(w => w.Name))}, the other "
-                    + string.Join(", ", _now.Weights.Take(3).Select(w => w.Name)));
+                    + $"{Few([.. _earlier.Keys])}, the other {Few([.. _now.Weights.Select(w => w.Name)])}");
         }
 
-        private void Remark()
+        private void Remark(int stored)
         {
             void Say(bool unknown, string remark)
             {
@@ -204,24 +225,42 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
             }
             string[] lost = [.. _earlier.Keys.Except(_now.Weights.Select(w => w.Name)),
                 .. _before is null ? [] : _now.Weights.Select(w => w.Name).Except(_earlier.Keys)];
-            Say(lost.Length > 0, $"in one of the two checkpoints only: {string.Join(", ", lost.Take(6))}"
-                + (lost.Length > 6 ? $" and {lost.Length - 6} more" : ""));
-            Say(_rate is null, $"{nameof(RunSettings.Rate)} is unknown: no equilibrium");
+            Say(lost.Length > 0, $"in one of the two checkpoints only: {Few(lost)}");
+            Say(_now.LeftOut.Count > 0, $"left out of {_now.Path}, unread: {Few([.. _now.LeftOut])}");
+            Say(stored == 0, "no optimizer's state: no update, κ or angle of the next step");
+            Say(stored > 0 && _states.Count < stored, $"{stored - _states.Count} of the optimizer's {stored} states could not be told to "
+                + $"one of the {_now.Weights.Count} weights: order and shapes do not fit");
+            Disagree(nameof(RunSettings.Decay), _settings.Decay,
+                [.. _states.Values.Select(s => s.Decay).OfType<double>().Where(v => v > 0)]);
+            Disagree(nameof(RunSettings.Beta1), _settings.Beta1, [.. _states.Values.Select(s => s.Betas?.Item1).OfType<double>()]);
+            Disagree(nameof(RunSettings.Beta2), _settings.Beta2, [.. _states.Values.Select(s => s.Betas?.Item2).OfType<double>()]);
+            // Schedulers step before or after a file is written, so the file's rate may be the next step's.
+            if (_settings.Rate is { } peak && _last is { } last && _states.Values.FirstOrDefault()?.Rate is { } written)
+                Say(!new[] { last, last + 1 }.Any(step => Math.Abs(peak * Factor(step) - written) <= 2e-3 * written),
+                    $"{nameof(RunSettings.Rate)} and {nameof(RunSettings.Schedule)} give {peak * Factor(last):g4} at step {last}; "
+                    + $"the file's {written:g4} is taken");
+            Say(_settings.LastStep is { } told && _now.Step is { } said && said != told,
+                $"{nameof(RunSettings.LastStep)} is told as {_settings.LastStep}, the file says {_now.Step}");
+            Say(_settings.Rate is null && _states.Values.All(s => s.Rate is null),
+                $"{nameof(RunSettings.Rate)} is unknown: no equilibrium");
             Say(_settings.Decay is null && _states.Values.All(s => s.Decay is null),
                 $"{nameof(RunSettings.Decay)} is unknown: no equilibrium");
             Say(_before is not null && (_first is null || _last is null),
-                $"{nameof(RunSettings.FirstStep)} or {nameof(RunSettings.LastStep)} is unknown: what noise would turn is, too");
+                $"{nameof(RunSettings.FirstStep)} or {nameof(RunSettings.LastStep)} is unknown: no push, nor what noise would turn");
             Say(_settings.Steps is null, $"{nameof(RunSettings.Steps)} is unknown: no forecast to the end");
-            Say(_settings.Schedule is null && _rate is not null,
-                $"{nameof(RunSettings.Schedule)} is unknown: the rate is taken as {_rate:g4} at all steps");
+            Say(_settings.Schedule is null, $"{nameof(RunSettings.Schedule)} is unknown: the rate is taken as constant");
             Say(_settings.PreNorm is null, $"{nameof(RunSettings.PreNorm)} is unknown: whether the writers are invariant together is, too");
             Say(_queryKeyNorm is null, $"{nameof(RunSettings.QueryKeyNorm)} is unknown: whether queries and keys are invariant is, too");
-            Say(_tied is null, $"{nameof(RunSettings.Tied)} is unknown");
-            Say(_states.Count == 0, "no optimizer's state: no update, κ or angle of the next step");
-            string[] unnamed = [.. _now.Weights.Where(w => w.Tensor.Shape.Length == 2 && Roles.Of(w.Name, 2) == Role.Unknown)
-                .Select(w => w.Name)];
-            Say(unnamed.Length > 0, $"of no known role: {string.Join(", ", unnamed.Take(6))}"
-                + (unnamed.Length > 6 ? $" and {unnamed.Length - 6} more" : ""));
+            Say(_tied is null, $"{nameof(RunSettings.Tied)} is unknown: whether the embedding writes only is, too");
+            string[] unnamed = [.. _now.Weights.Where(w => w.Tensor.Shape.Length > 1 && RoleOf(w) == Role.Unknown).Select(w => w.Name)];
+            Say(unnamed.Length > 0, $"of no known role: {Few(unnamed)}");
+        }
+
+        private void Disagree(string name, double? told, double[] written)
+        {
+            if (told is { } value && written.Length > 0 && !written.Contains(value))
+                _remarks.Add($"{name} is told as {value:g4}; the optimizer's "
+                    + $"{string.Join(", ", written.Distinct().Select(v => $"{v:g4}"))} is taken for the weights it has");
         }
 
         private double Factor(int step)
@@ -231,15 +270,18 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
                 $"{nameof(RunSettings.Schedule)} is {factor} at step {step}, allowed is a number in [0, ∞)", nameof(RunSettings.Schedule));
         }
 
-        /// <summary>Whether unembedding and embedding are one; null where there is neither.</summary>
+        /// <summary>Whether unembedding and embedding are one; null where it cannot be told.</summary>
         private bool? TiedInFile()
         {
-            StoredTensor? Of(Role role) => _now.Weights.FirstOrDefault(w => Roles.Of(w.Name, w.Tensor.Shape.Length) == role).Tensor;
+            StoredTensor? Of(Role role) => _now.Weights.FirstOrDefault(w => RoleOf(w) == role).Tensor;
             if (Of(Role.Embedding) is not { } embedding)
                 return null;
-            return Of(Role.Head) is not { } head
-                || (head.Shape.SequenceEqual(embedding.Shape) && Checkpoint.Pieces(embedding).Zip(Checkpoint.Pieces(head), (a, b) =>
-                    a.eq(b).all().ToBoolean()).All(same => same));
+            if (Of(Role.Head) is { } head)
+                return head.Shape.SequenceEqual(embedding.Shape) && Checkpoint.Pieces(embedding).Zip(Checkpoint.Pieces(head), (a, b) =>
+                    a.eq(b).all().ToBoolean()).All(same => same);
+            // One that is called otherwise would have the vocabulary on an axis.
+            return _now.Weights.Any(w => RoleOf(w) == Role.Unknown && w.Tensor.Shape.Length == 2
+                && w.Tensor.Shape.Contains(embedding.Shape[0])) ? null : true;
         }
 
         private Scaling ScalingOf(Role role) => role switch
@@ -255,31 +297,36 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
             },
         };
 
-        private double? DecayOf(string name, StoredTensor tensor)
-        {
-            if (_settings.Decay is { } decay)
-                return (_settings.Decays?.Invoke(name) ?? tensor.Shape.Length >= 2) ? decay : 0;
-            return _states.GetValueOrDefault(name)?.Decay;
-        }
+        private double? DecayOf(string name, StoredTensor tensor) => _states.GetValueOrDefault(name)?.Decay
+            ?? (_settings.Decay is not { } decay ? null : (_settings.Decays?.Invoke(name) ?? tensor.Shape.Length >= 2) ? decay : 0);
+
+        /// <summary>η at the last step.</summary>
+        private double? RateOf(string name) => _states.GetValueOrDefault(name)?.Rate ?? _settings.Rate * Factor(_last ?? 1);
+
+        /// <summary>η before the schedule's factor.</summary>
+        private double? PeakOf(string name) => _settings.Rate is { } told && _states.GetValueOrDefault(name)?.Rate is null ? told
+            : Factor(_last ?? 1) is > 0 and var factor ? RateOf(name) / factor : _settings.Rate;
+
+        private double Beta1Of(string name) => _states.GetValueOrDefault(name)?.Betas?.Item1 ?? _settings.Beta1 ?? 0.9;
 
         /// <summary>Sums over the numbers of a weight that add up over weights.</summary>
         private readonly record struct Sums(long Size, double Now, double Before, double Product, double Update, double UpdateWeight,
-            double Swallowed, bool HasBefore, bool HasState)
+            double Swallowed, double DecaySwallowed, bool HasBefore, bool HasState)
         {
             public static Sums operator +(Sums a, Sums b) => new(a.Size + b.Size, a.Now + b.Now, a.Before + b.Before,
                 a.Product + b.Product, a.Update + b.Update, a.UpdateWeight + b.UpdateWeight, a.Swallowed + b.Swallowed,
-                a.HasBefore && b.HasBefore, a.HasState && b.HasState);
+                a.DecaySwallowed + b.DecaySwallowed, a.HasBefore && b.HasBefore, a.HasState && b.HasState);
         }
 
         private Sums Measure(string name, StoredTensor tensor)
         {
             var (old, state) = (_earlier.GetValueOrDefault(name), _states.GetValueOrDefault(name));
-            var rate = _rate ?? 0;
-            var sums = new Sums(0, 0, 0, 0, 0, 0, 0, old is not null, state is not null && _rate is not null);
+            var (rate, decay) = (RateOf(name) ?? 0, DecayOf(name, tensor) ?? 0);
+            var (beta1, beta2) = (Beta1Of(name), state?.Betas?.Item2 ?? _settings.Beta2 ?? 0.999);
+            var sums = default(Sums) with { HasBefore = old is not null, HasState = state is not null && rate > 0 };
             using var before = (old is null ? [] : Checkpoint.Pieces(old)).GetEnumerator();
             using var means = (state is null ? [] : Checkpoint.Pieces(state.Mean)).GetEnumerator();
             using var squares = (state is null ? [] : Checkpoint.Pieces(state.Square)).GetEnumerator();
-            var decay = DecayOf(name, tensor) ?? 0;
             foreach (var piece in Checkpoint.Pieces(tensor))
             {
                 using var scope = NewDisposeScope();
@@ -293,23 +340,28 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
                 }
                 if (state is null || !means.MoveNext() || !squares.MoveNext())
                     continue;
-                var mean = means.Current.to(ScalarType.Float64).reshape(-1) / (1 - Math.Pow(_beta1, state.Step));
-                var square = squares.Current.to(ScalarType.Float64).reshape(-1) / (1 - Math.Pow(_beta2, state.Step));
+                var mean = means.Current.to(ScalarType.Float64).reshape(-1) / (1 - Math.Pow(beta1, state.Step));
+                var square = squares.Current.to(ScalarType.Float64).reshape(-1) / (1 - Math.Pow(beta2, state.Step));
                 var u = mean / square.sqrt_().add_(state.Epsilon ?? 1e-8);
                 var rounded = w.to(ScalarType.BFloat16);
-                var stepped = rounded.to(ScalarType.Float64).mul_(1 - (rate * decay)).sub_(u * rate).to(ScalarType.BFloat16);
+                var decayed = rounded.to(ScalarType.Float64).mul_(1 - (rate * decay)).to(ScalarType.BFloat16);
+                var stepped = (decayed.to(ScalarType.Float64) - (u * rate)).to(ScalarType.BFloat16);
                 sums = sums with
                 {
                     Update = sums.Update + Dot(u, u),
                     UpdateWeight = sums.UpdateWeight + Dot(u, w),
                     Swallowed = sums.Swallowed + stepped.eq(rounded).sum().ToInt64(),
+                    DecaySwallowed = sums.DecaySwallowed + decayed.eq(rounded).sum().ToInt64(),
                 };
             }
             return sums;
         }
 
-        private WeightReport Describe(string name, Role role, Scaling scaling, Sums sums, double? decay)
+        /// <summary>What is known of a weight, or of several of one rate and decay, of which <paramref name="like"/> names one.</summary>
+        private WeightReport Describe(string name, Role role, Scaling scaling, Sums sums, StoredTensor tensor, string? like = null)
         {
+            like ??= name;
+            var (decay, rate, beta1) = (DecayOf(like, tensor), RateOf(like), Beta1Of(like));
             var report = new WeightReport
             {
                 Name = name,
@@ -327,23 +379,22 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
                     // The half-angle's sine: exact where the cosine is 1 to rounding.
                     Turned = 2 * Math.Asin(Math.Sqrt(Math.Clamp((1 - (sums.Product / Math.Sqrt(sums.Before * sums.Now))) / 2, 0, 1))),
                 };
-            if (decay is { } lambda && Window(_first, _last, lambda) is { } between)
+            if (IsAdamW && decay is > 0 && Window(_first, _last, like, decay) is { } between)
                 report = report with
                 {
-                    TurnedByNoise = lambda > 0 ? Math.Acos(between.Kept) : null,
-                    Push = sums.HasBefore && IsAdamW
-                        ? (sums.Now - (between.Kept * between.Kept * sums.Before)) / Added(between, sums) : null,
+                    TurnedByNoise = TurnedByNoise(between, beta1),
+                    Push = sums.HasBefore ? (sums.Now - (between.Kept * between.Kept * sums.Before)) / Added(between, sums) : null,
                 };
-            if (_rate is > 0 and var rate && decay is > 0 and var pull)
-                report = WithEquilibrium(report, rate, pull);
-            if (sums.HasState && _rate is { } eta && sums.Update > 0 && sums.Now > 0)
-                report = WithState(report, sums, eta, decay ?? 0);
-            if (IsAdamW && decay is { } left && Window(_last, _settings.Steps, left) is { } rest)
-                report = report with
-                {
-                    RmsAtEnd = Math.Sqrt(Math.Max(0,
-                    (rest.Kept * rest.Kept * sums.Now) + ((report.Push ?? 1) * Added(rest, sums))) / sums.Size)
-                };
+            if (rate is > 0 and var eta && decay is > 0 and var lambda)
+                report = WithEquilibrium(report, eta, lambda, beta1);
+            if (sums.HasState && sums.Update > 0 && sums.Now > 0)
+                report = WithState(report, sums, rate ?? 0, decay ?? 0);
+            if (IsAdamW && decay is > 0 && Window(_last, _settings.Steps, like, decay) is { } rest)
+            {
+                double End(double push) =>
+                    Math.Sqrt(Math.Max(0, (rest.Kept * rest.Kept * sums.Now) + (push * Added(rest, sums))) / sums.Size);
+                report = report with { RmsAtEnd = End(1), RmsAtEndWithPush = report.Push is { } push ? End(push) : null };
+            }
             return report;
         }
 
@@ -353,24 +404,35 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
         private static double Added(Averaging window, Sums sums) => sums.Size * window.Updates.Sum(c => c * c);
 
         /// <summary>The window of the steps after one and up to another.</summary>
-        private Averaging? Window(int? after, int? to, double decay)
+        private Averaging? Window(int? after, int? to, string name, double? decay)
         {
-            if (after is not { } from || to is not { } end || end <= from || _peak is not { } peak)
+            if (after is not { } from || to is not { } end || end <= from || PeakOf(name) is not { } peak)
                 return null;
             double[] rates = [.. Enumerable.Range(from + 1, end - from).Select(t => peak * Factor(t))];
-            return Averaging.Of(rates, [.. Enumerable.Repeat(decay, rates.Length)]);
+            return Averaging.Of(rates, [.. Enumerable.Repeat(decay ?? 0, rates.Length)]);
         }
 
-        private WeightReport WithEquilibrium(WeightReport report, double rate, double decay)
+        private static double TurnedByNoise(Averaging window, double beta)
+        {
+            var steps = window.Updates.Length;
+            var rho = Math.Pow(window.Kept, 1.0 / steps);
+            var kept = window.Kept * rho * (1 - (beta * beta));
+            var cosine = (kept - (Math.Pow(beta, steps + 1) * (1 - (rho * rho)))) / ((rho - beta) * (1 + (rho * beta)));
+            return Math.Acos(Math.Clamp(cosine, -1, 1));
+        }
+
+        private WeightReport WithEquilibrium(WeightReport report, double rate, double decay, double beta1)
         {
             var point = _settings.Equilibrium?.Invoke(rate, decay, report.Size)
-                ?? Theory.Equilibrium.AdamW(rate, decay, report.Size, _beta1);
-            var away = Math.Abs(Math.Pow(report.Norm / point.Norm, 2) - 1);
+                ?? Theory.Equilibrium.AdamW(rate, decay, report.Size, beta1);
+            var rest = point.Norm * point.Norm * (report.Push is > 0 and var push ? push : 1);
+            var away = Math.Abs((report.Norm * report.Norm / rest) - 1);
             return report with
             {
                 EquilibriumRms = point.Norm / Math.Sqrt(report.Size),
                 EquilibriumAngle = point.Angle,
-                StepsToEquilibrium = away <= 0.1 ? 0 : Math.Log(away / 0.1) / point.RelaxationRate,
+                StepsToEquilibrium = report.Scaling != Scaling.Alone ? null
+                    : away <= 0.1 ? 0 : Math.Log(away / 0.1) / point.RelaxationRate,
             };
         }
 
@@ -382,9 +444,10 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
             return report with
             {
                 UpdateRms = Math.Sqrt(sums.Update / sums.Size),
-                Kappa = rate > 0 ? 1 - (2 * sums.UpdateWeight / (rate * sums.Update)) : null,
+                Kappa = -1 - (2 * sums.UpdateWeight / (rate * sums.Update)),
                 NextAngle = Math.Atan2(rate * Math.Sqrt(across), ((rho * sums.Now) - (rate * sums.UpdateWeight)) / Math.Sqrt(sums.Now)),
                 SwallowedByBFloat16 = sums.Swallowed / sums.Size,
+                DecaySwallowedByBFloat16 = decay > 0 ? sums.DecaySwallowed / sums.Size : null,
             };
         }
     }

@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Globalization;
 using System.IO.Compression;
+using System.Text.RegularExpressions;
 using Razorvine.Pickle;
 using Razorvine.Pickle.Objects;
 using TrainingDynamics.Data;
@@ -9,12 +10,12 @@ namespace TrainingDynamics.Checkpoints;
 
 /// <summary>
 /// What <c>torch.save</c> wrote of dictionaries and lists of tensors, numbers and texts: a zip of one pickle, which says what there is, and
-/// a file for each storage. The pickle is read by a library that makes data of it and calls nothing; an object of a class that is not
-/// among those below ends the reading with its name.
+/// a file for each storage. The pickle is read by a library that makes data of it and calls nothing. An object of a class that is not
+/// among those below is left out, whatever it says it is made with.
 /// </summary>
 /// <remarks>PyTorch 1.6 and later; the format is described in PyTorch's notes on serialization
 /// (pytorch.org/docs/stable/notes/serialization).</remarks>
-internal static class TorchFile
+internal static partial class TorchFile
 {
     private const int MostPickle = 1 << 28;
     private static readonly Lock s_lock = new();
@@ -55,7 +56,7 @@ internal static class TorchFile
 
     /// <summary>The tensors of a file in the order in which it has them, and its numbers and texts.</summary>
     /// <exception cref="DataFileException">It is damaged, or holds more than tensors, numbers and texts.</exception>
-    public static (List<StoredTensor> Tensors, Dictionary<string, object> Values) Read(string path)
+    public static (List<StoredTensor> Tensors, Dictionary<string, object> Values, List<string> LeftOut) Read(string path)
     {
         try
         {
@@ -67,16 +68,11 @@ internal static class TorchFile
             using var stream = pickle.Open();
             var bytes = new byte[pickle.Length];
             stream.ReadExactly(bytes);
-            object root;
-            lock (s_lock)
-            {
-                using var unpickler = new Storages();
-                root = unpickler.loads(bytes);
-            }
-            var (tensors, values) = (new List<StoredTensor>(), new Dictionary<string, object>());
-            Walk("", root, 0, new Found(path, zip, pickle.FullName[..^"data.pkl".Length], tensors, values));
-            // A plain dictionary of Python has lost its order here; storages are numbered as they were saved.
-            return ([.. tensors.OrderBy(Number)], values);
+            var (tensors, values, leftOut) = (new List<StoredTensor>(), new Dictionary<string, object>(), new List<string>());
+            Walk("", Unpickled(bytes), 0, new Found(path, zip, pickle.FullName[..^"data.pkl".Length], tensors, values, leftOut));
+            // A plain dictionary of Python has lost its order here; storages are numbered as they were saved. Of tied weights, which share
+            // one, the unembedding is the second.
+            return ([.. tensors.OrderBy(Number).ThenBy(t => Roles.Of(t.Name, t.Shape.Length) == Role.Head)], values, leftOut);
         }
         catch (Exception e) when (e is InvalidDataException or EndOfStreamException or PickleException or InvalidOpcodeException
             or InvalidCastException or ArgumentException or IndexOutOfRangeException or NullReferenceException or OverflowException
@@ -90,7 +86,33 @@ internal static class TorchFile
     private static long Number(StoredTensor tensor) =>
         long.TryParse(Path.GetFileName(tensor.Entry), CultureInfo.InvariantCulture, out var number) ? number : long.MaxValue;
 
-    private sealed record Found(string Path, ZipArchive Zip, string Folder, List<StoredTensor> Tensors, Dictionary<string, object> Values);
+    private sealed record Found(string Path, ZipArchive Zip, string Folder, List<StoredTensor> Tensors, Dictionary<string, object> Values,
+        List<string> LeftOut);
+
+    private static object Unpickled(byte[] bytes)
+    {
+        lock (s_lock)
+        {
+            for (var tries = 0; ; tries++)
+            {
+                try
+                {
+                    using var unpickler = new Storages();
+                    return unpickler.loads(bytes);
+                }
+                catch (PickleException e) when (tries < 100 && ForeignPattern().Match(e.Message) is { Success: true } foreign
+                    && foreign.Groups[1].Value.LastIndexOf('.') is > 0 and var dot)
+                {
+                    // Made with arguments: it is not known how, so something that stands for it takes them.
+                    Unpickler.registerConstructor(foreign.Groups[1].Value[..dot], foreign.Groups[1].Value[(dot + 1)..],
+                        new ForeignOf(foreign.Groups[1].Value));
+                }
+            }
+        }
+    }
+
+    [GeneratedRegex(@"construction of ClassDict \(for ([\w.]+)\)")]
+    private static partial Regex ForeignPattern();
 
     private static void Walk(string name, object? value, int depth, Found found)
     {
@@ -99,6 +121,12 @@ internal static class TorchFile
         string Under(object key) => name == "" ? Invariant(key) : $"{name}.{Invariant(key)}";
         switch (value)
         {
+            case Foreign { Class: var foreign }:
+                found.LeftOut.Add($"{name} ({foreign})");
+                break;
+            case ClassDict { ClassName: var plain }:
+                found.LeftOut.Add($"{name} ({plain})");
+                break;
             case IDictionary dictionary:
                 foreach (var entry in (dictionary as Dictionary)?.InOrder ?? dictionary.Cast<DictionaryEntry>())
                     Walk(Under(entry.Key), entry.Value, depth + 1, found);
@@ -169,6 +197,23 @@ internal static class TorchFile
         private static long[] Integers(object tuple) => [.. ((IEnumerable)tuple).Cast<object>().Select(Integer)];
 
         private static long Integer(object number) => Convert.ToInt64(number, CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>Stands for an object of a class that is not known; takes whatever it is given.</summary>
+    private sealed class Foreign(string name) : Hashtable
+    {
+        public string Class { get; } = name;
+
+        public void __setstate__(object state)
+        {
+        }
+
+        public override object? this[object key] { get => null; set { } }
+    }
+
+    private sealed class ForeignOf(string name) : IObjectConstructor
+    {
+        public object construct(object[] args) => new Foreign(name);
     }
 
     /// <summary>Something around its first argument.</summary>

@@ -3,8 +3,8 @@ namespace TrainingDynamics.Optimizers;
 /// <summary>What is called weight decay.</summary>
 public enum DecayKind
 {
-    /// <summary>Decoupled and multiplied by the learning rate: w ← (1 − sηλ)w − …: this library's λ, PyTorch's AdamW, optax's adamw. Also L2
-    /// in the gradient of SGD without momentum.</summary>
+    /// <summary>Decoupled and multiplied by the learning rate: w ← (1 − sηλ)w − …: this library's λ, PyTorch's AdamW, optax's adamw. Also
+    /// L2 in the gradient of SGD without momentum.</summary>
     Decoupled,
 
     /// <summary>Decoupled and not multiplied by the learning rate, but by the schedule: w ← (1 − sλ′)w − …: λ of Loshchilov and
