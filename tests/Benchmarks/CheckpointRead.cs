@@ -26,10 +26,9 @@ public class CheckpointRead
     private Checkpoint Make(string name)
     {
         var path = Path.Combine(_folder, name + ".safetensors");
-        var header = Encoding.UTF8.GetBytes("{" + string.Join(", ", Enumerable.Range(0, (int)Matrices).Select(i =>
-            $$"""
-            "layers.{{i}}.self_attn.q_proj.weight": {"dtype": "BF16", "shape": [8192, 8192], "data_offsets": [{{i * Size}}, {{(i + 1) * Size}}]}
-            """)) + "}");
+        string Entry(int i) => $"\"layers.{i}.self_attn.q_proj.weight\": {{\"dtype\": \"BF16\", \"shape\": [8192, 8192], "
+            + $"\"data_offsets\": [{i * Size}, {(i + 1) * Size}]}}";
+        var header = Encoding.UTF8.GetBytes("{" + string.Join(", ", Enumerable.Range(0, (int)Matrices).Select(Entry)) + "}");
         using (var file = File.Create(path))
         {
             file.Write([.. BitConverter.GetBytes((long)header.Length), .. header]);
