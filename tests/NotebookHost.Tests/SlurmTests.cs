@@ -131,8 +131,10 @@ public sealed class SlurmTests : HostTest
 
         var first = Host.RunAsync(Folder, slurm.Environment, command);
         await OneNodeSlurm.Until(() => Task.FromResult(first.IsCompleted || File.Exists(Path.Combine(Folder, "running"))), "the slow run");
-        var listed = await slurm.AskAsync("squeue", "--noheader", "--states=running", "--format=%A %K %P %k");
-        Assert.Matches(@"^\d+ 3 short ours\s*$", listed);
+        // The task before it may still run beside it; %F is the array's own number.
+        var running = await slurm.AskAsync("squeue", "--noheader", "--states=running", "--format=%F %K %P %k");
+        var listed = Assert.Single(running.Split('\n', StringSplitOptions.TrimEntries), line => line.Split(' ') is [_, "3", ..]);
+        Assert.Matches(@"^\d+ 3 short ours$", listed);
         File.WriteAllText(Path.Combine(Folder, "killed"), "");
         await slurm.AskAsync("scancel", "--signal=KILL", "--full", listed.Split(' ')[0] + "_3");
         var (status, output, error) = await first;
