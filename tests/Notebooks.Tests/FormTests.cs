@@ -136,7 +136,7 @@ public partial class FormTests
     [GeneratedRegex(@"var (?<name>\w+) =\s*new Bet\(")]
     private static partial Regex BetPattern();
 
-    [GeneratedRegex(@"claims\.(Check|CheckRatio|Identity|AtMost|AtLeast|MeanAtMost|MeanAtLeast|Greater|Alike|Published)\(")]
+    [GeneratedRegex(@"claims\.(Check|CheckAnew|CheckRatio|Identity|AtMost|AtLeast|MeanAtMost|MeanAtLeast|Greater|Alike|Published)\(")]
     private static partial Regex CheckPattern();
 
     /// <summary>A call of a function of an earlier cell that checks.</summary>

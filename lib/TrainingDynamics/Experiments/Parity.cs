@@ -37,8 +37,26 @@ public sealed record ParitySettings
     /// <summary>Images of each task in a pretraining batch.</summary>
     public int Batch { get; init; } = 16;
 
-    /// <summary>AdamW's rate in pretraining, without decay.</summary>
+    /// <summary>The rate in pretraining.</summary>
     public double Rate { get; init; } = 1e-3;
+
+    /// <summary>The optimizer of pretraining, of a model and its rates; Adam by default.</summary>
+    public Func<Model, PerReplica, Optimizer> Optimizer { get; init; } = (model, rate) => new Adam(model.Weights, rate);
+}
+
+/// <summary>How far a policy is from the base on one task's test inputs.</summary>
+/// <param name="Forward">KL(π₀‖π), nats.</param>
+/// <param name="Reverse">KL(π‖π₀), nats.</param>
+/// <param name="TotalVariation">½Σ|π₀ − π|.</param>
+/// <param name="L2">√Σ(π₀ − π)².</param>
+public sealed record PolicyDistance(double Forward, double Reverse, double TotalVariation, double L2)
+{
+    internal static PolicyDistance[] Of(Tensor baseLog, Tensor log)
+    {
+        var (forward, reverse) = (Divergence.ForwardKl(baseLog, log), Divergence.ReverseKl(baseLog, log));
+        var (variation, l2) = (Divergence.TotalVariation(baseLog, log), Divergence.L2(baseLog, log));
+        return [.. forward.Select((kl, r) => new PolicyDistance(kl, reverse[r], variation[r], l2[r]))];
+    }
 }
 
 /// <summary>A run at one of its checkpoints: what it learned, what it lost, and how far it went.</summary>
@@ -50,19 +68,29 @@ public sealed record ParitySettings
 /// <param name="Success">J, the probability that a sampled answer is right.</param>
 /// <param name="Old">Accuracy on the old task, test images.</param>
 /// <param name="Forgetting">The base's old accuracy minus this one.</param>
-/// <param name="Forward">KL(π₀‖π) on the new task, nats.</param>
-/// <param name="Reverse">KL(π‖π₀) on the new task.</param>
-/// <param name="TotalVariation">½Σ|π₀ − π|.</param>
-/// <param name="L2">√Σ(π₀ − π)².</param>
-/// <param name="Price">The unavoidable part of <paramref name="Forward"/>.</param>
+/// <param name="OnNew">How far its answers to the new task are from the base's, test images.</param>
+/// <param name="OnOld">The same of the old task.</param>
+/// <param name="Price">The unavoidable part of <see cref="Forward"/>.</param>
 /// <param name="WeightL1">Σ|w − w₀|.</param>
 /// <param name="WeightL2">‖w − w₀‖.</param>
 /// <param name="WeightFisher">√ΣF(w − w₀)², F on the old task.</param>
 /// <param name="WeightSpectral">Greatest singular value of a matrix' change.</param>
 public sealed record ParityRun(string Method, int Base, double Rate, int Step, double New, double Success, double Old, double Forgetting,
-    double Forward, double Reverse, double TotalVariation, double L2,
-        double Price, double WeightL1, double WeightL2, double WeightFisher, double WeightSpectral)
+    PolicyDistance OnNew, PolicyDistance OnOld, double Price,
+        double WeightL1, double WeightL2, double WeightFisher, double WeightSpectral)
 {
+    /// <summary>KL(π₀‖π) on the new task, nats.</summary>
+    public double Forward => OnNew.Forward;
+
+    /// <summary>KL(π‖π₀) on the new task, nats.</summary>
+    public double Reverse => OnNew.Reverse;
+
+    /// <summary>½Σ|π₀ − π| on the new task.</summary>
+    public double TotalVariation => OnNew.TotalVariation;
+
+    /// <summary>√Σ(π₀ − π)² on the new task.</summary>
+    public double L2 => OnNew.L2;
+
     /// <summary>Forward minus price: drift that learning did not ask for.</summary>
     public double Gratuitous => Forward - Price;
 }
@@ -80,7 +108,7 @@ public sealed class Parity : IDisposable
     private readonly int[] _bases;
     private readonly MlpShape _shape;
     private readonly Images _newTrain, _oldTrain, _newTest, _oldTest;
-    private readonly Tensor _weights, _newTestInputs, _oldTestInputs, _newTestCorrect, _baseLog, _fisher;
+    private readonly Tensor _weights, _newTestInputs, _oldTestInputs, _newTestCorrect, _baseLog, _oldBaseLog, _fisher;
 
     private Parity(ParitySettings settings, Images newImages, Images oldImages,
         Images? newTest, Images? oldTest, IReadOnlyList<int> bases, IProgress<Progress>? progress)
@@ -100,16 +128,19 @@ public sealed class Parity : IDisposable
         };
         using var random = new ReplicaRandom(bases);
         using var model = new AffineMlp(_shape, random);
-        using var adam = new AdamW(model.Weights, settings.Rate, 0);
+        using var optimizer = settings.Optimizer(model, settings.Rate);
         using var both = new BothTasks(model, _newTrain.Slice(0, settings.NewImages), _oldTrain.Slice(0, first), settings.Batch, random);
-        Training.Run(both, adam, settings.Steps, progress: progress);
+        Training.Run(both, optimizer, settings.Steps, progress: progress);
         using var scope = NewDisposeScope();
         _weights = model.Weights.clone().DetachFromDisposeScope();
         _newTestInputs = Inputs(_newTest).DetachFromDisposeScope();
         _oldTestInputs = Inputs(_oldTest).DetachFromDisposeScope();
         _newTestCorrect = Rewards(_newTest).DetachFromDisposeScope();
         using (no_grad())
+        {
             _baseLog = model.Forward(_weights, _newTestInputs).log_softmax(-1).DetachFromDisposeScope();
+            _oldBaseLog = model.Forward(_weights, _oldTestInputs).log_softmax(-1).DetachFromDisposeScope();
+        }
         // Fisher on the old task: 32 of its training images say enough to weight coordinates.
         var oldInputs = Inputs(_oldTrain.Slice(0, 32));
         _fisher = WeightChange.FisherDiagonal(w => model.Forward(w, oldInputs).log_softmax(-1), _weights).DetachFromDisposeScope();
@@ -160,6 +191,9 @@ public sealed class Parity : IDisposable
     /// <summary>How many bases there are.</summary>
     public int Bases => _bases.Length;
 
+    /// <summary>The seed of each base.</summary>
+    public IReadOnlyList<int> Seeds => _bases;
+
     /// <summary>Prompts of the fine-tuning images with a target for SFT.</summary>
     /// <param name="target">q(a) of an image from its digit: 10 numbers that sum to 1. <see cref="Sft1"/>, <see cref="Sft2"/>, <see
     /// cref="TrueDigit"/>, <see cref="Far"/>; null for none.</param>
@@ -196,25 +230,27 @@ public sealed class Parity : IDisposable
     /// Fine-tunes every base at every rate, all in one graph, and looks at checkpoints: bases × rates × checkpoints runs.
     /// </summary>
     /// <param name="objective">What is minimized.</param>
-    /// <param name="rates">Adam's learning rates.</param>
+    /// <param name="rates">The learning rates.</param>
     /// <param name="prompts">Prompts, rewards, targets.</param>
     /// <param name="steps">Steps.</param>
     /// <param name="checkpoints">The steps that are looked at; a fifth to all of them by default.</param>
-    /// <param name="batch">Images a step.</param>
+    /// <param name="batch">Images a step; null takes all of them.</param>
     /// <param name="hold">Adds what retains old knowledge to the task; none by default.</param>
     /// <param name="name">The method's name; the objective's by default.</param>
+    /// <param name="optimizer">The optimizer of a model and its rates; Adam by default.</param>
     public IReadOnlyList<ParityRun> FineTune(Objective objective, IReadOnlyList<double> rates, Prompts prompts, int steps = 200,
-        IReadOnlyList<int>? checkpoints = null, int batch = 32, Func<Model, ITask, ITask>? hold = null, string? name = null)
+        IReadOnlyList<int>? checkpoints = null, int? batch = 32, Func<Model, ITask, ITask>? hold = null, string? name = null,
+        Func<Model, PerReplica, Optimizer>? optimizer = null)
     {
         var sweep = new Sweep<double>(rates, _bases);
         using var random = new ReplicaRandom(sweep.Seeds);
-        using var model = new AffineMlp(_shape, random);
-        model.Weights.copy_(_weights.repeat(rates.Count, 1));
-        using var adam = new Adam(model.Weights, sweep.Each(rate => rate));
+        using var model = Base(rates.Count);
+        optimizer ??= (model, rate) => new Adam(model.Weights, rate);
+        using var steering = optimizer(model, sweep.Each(rate => rate));
         using var task = new FineTuningTask(model, prompts, objective, random, batch);
         var at = (checkpoints ?? [steps / 8, steps / 4, steps / 2, steps * 3 / 4, steps]).ToHashSet();
         var runs = new List<ParityRun>();
-        Training.Run(hold is null ? task : hold(model, task), adam,
+        Training.Run(hold is null ? task : hold(model, task), steering,
             steps, o => runs.AddRange(Look(model, sweep, name ?? objective.Name, o.Step)), when: at.Contains);
         return runs;
     }
@@ -229,6 +265,27 @@ public sealed class Parity : IDisposable
     /// <summary>The Fisher diagonal of each base on the old task, for every rate of a sweep.</summary>
     public Tensor Fisher(int rates = 1) => _fisher.repeat(rates, 1);
 
+    /// <summary>The bases as a model of their own, which the caller disposes of: replica i·<see cref="Bases"/> + b is base b.</summary>
+    /// <param name="copies">How many times all of them.</param>
+    public Model Base(int copies = 1)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(copies, 1);
+        using var random = new ReplicaRandom([.. Enumerable.Repeat(_bases, copies).SelectMany(seeds => seeds)]);
+        var model = new AffineMlp(_shape, random);
+        using var weights = _weights.repeat(copies, 1);
+        model.Weights.copy_(weights);
+        return model;
+    }
+
+    /// <summary>The test images of the new task with its bit, (1, image, input).</summary>
+    public Tensor NewInputs => _newTestInputs;
+
+    /// <summary>The test images of the old task with its bit, (1, image, input).</summary>
+    public Tensor OldInputs => _oldTestInputs;
+
+    /// <summary>The old task's right answers to <see cref="OldInputs"/>, [image].</summary>
+    public IReadOnlyList<long> OldLabels => _oldTest.Labels;
+
     /// <summary>log π₀ on the new task's test images, (base, prompt, answer).</summary>
     public Tensor BaseLog => _baseLog;
 
@@ -240,10 +297,12 @@ public sealed class Parity : IDisposable
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
         var log = model.Forward(model.Weights, _newTestInputs).log_softmax(-1);
+        var oldLog = model.Forward(model.Weights, _oldTestInputs).log_softmax(-1);
         var (baseLog, start, fisher) = (_baseLog.repeat(sweep.Settings.Count, 1, 1),
             _weights.repeat(sweep.Settings.Count, 1), _fisher.repeat(sweep.Settings.Count, 1));
         var parts = Divergence.Decompose(baseLog, log, _newTestCorrect);
-        var (reverse, tv, l2) = (Divergence.ReverseKl(baseLog, log), Divergence.TotalVariation(baseLog, log), Divergence.L2(baseLog, log));
+        var (onNew, onOld) = (PolicyDistance.Of(baseLog, log),
+            PolicyDistance.Of(_oldBaseLog.repeat(sweep.Settings.Count, 1, 1), oldLog));
         var (success, news, old) = (Mean((log.exp() * _newTestCorrect).sum(-1)),
             Accuracy(model, model.Weights, old: false), Accuracy(model, model.Weights, old: true));
         var (w1, w2, wf, ws) = (WeightChange.L1(start, model.Weights), WeightChange.L2(start, model.Weights),
@@ -251,7 +310,7 @@ public sealed class Parity : IDisposable
         return [.. Enumerable.Range(0, sweep.Seeds.Length)
             .Select(r => new ParityRun(method, r % Bases, sweep.Settings[r / Bases],
             step, news[r], success[r], old[r], OldBefore[r % Bases] - old[r],
-            parts.Whole[r], reverse[r], tv[r], l2[r], parts.Price[r], w1[r], w2[r], wf[r], ws[r]))];
+            onNew[r], onOld[r], parts.Price[r], w1[r], w2[r], wf[r], ws[r]))];
     }
 
     private double[] Accuracy(Model model, Tensor weights, bool old)
@@ -352,7 +411,7 @@ public sealed class Parity : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var tensor in new[] { _weights, _newTestInputs, _oldTestInputs, _newTestCorrect, _baseLog, _fisher })
+        foreach (var tensor in new[] { _weights, _newTestInputs, _oldTestInputs, _newTestCorrect, _baseLog, _oldBaseLog, _fisher })
             tensor.Dispose();
     }
 }

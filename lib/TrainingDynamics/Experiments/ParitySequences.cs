@@ -46,9 +46,14 @@ public sealed class ParitySequences : IDisposable
     /// <summary>Digits of a prompt and of an answer.</summary>
     public const int Length = 4;
 
-    private const int OldTasks = 4, NewTask = 4, FirstTask = 10, Equal = 15, Prompt = Length + 2;
+    private const int OldTasks = 4, NewTask = 4, FirstTask = 10, Equal = 15;
+
+    /// <summary>Tokens of a prompt: the task, the digits, "=".</summary>
+    internal const int Prompt = Length + 2;
+
     private readonly Tensor _bases, _oldPrompts, _oldAnswers, _newPrompts;
     private readonly int[] _seeds;
+    private readonly bool _repeats;
 
     /// <summary>The transformer: two layers of width 64, RMSNorm, SwiGLU, rotary positions.</summary>
     public static TransformerShape Shape { get; } = new()
@@ -62,9 +67,9 @@ public sealed class ParitySequences : IDisposable
         Epsilon = 1e-5
     };
 
-    private ParitySequences(Tensor bases, int prompts, IReadOnlyList<int>? seeds)
+    private ParitySequences(Tensor bases, int prompts, IReadOnlyList<int>? seeds, bool repeats)
     {
-        _bases = bases;
+        (_bases, _repeats) = (bases, repeats);
         _seeds = seeds is null ? [.. Enumerable.Range(1, (int)bases.shape[0])] : [.. seeds];
         using var scope = NewDisposeScope();
         using var random = new ReplicaRandom(_seeds.Stream("asked")[0]);
@@ -78,9 +83,11 @@ public sealed class ParitySequences : IDisposable
     /// <param name="prompts">Prompts of each task to measure on.</param>
     /// <param name="seeds">What fine-tuning and the prompts to measure on are drawn by, one for each base; 1, 2, 3 if not given. The
     /// bases stay the shipped ones.</param>
+    /// <param name="repeats">Whether a right answer may have a digit twice in a row. Where it may not, what is right depends on what was
+    /// answered before.</param>
     /// <exception cref="DataFileException">The file is missing, damaged, or of another shape.</exception>
     /// <exception cref="ArgumentException">There is not one seed for each base.</exception>
-    public static ParitySequences Load(int prompts = 200, IReadOnlyList<int>? seeds = null)
+    public static ParitySequences Load(int prompts = 200, IReadOnlyList<int>? seeds = null, bool repeats = true)
     {
         var bytes = Shipped.Read(Path.Combine(Shipped.Folder, "parity-sequences"), "bases.f32");
         using var random = new ReplicaRandom(1);
@@ -90,7 +97,7 @@ public sealed class ParitySequences : IDisposable
             throw new ArgumentException($"there are {seeds.Count} seeds, and {count} bases are shipped: one each is needed", nameof(seeds));
         return count * model.Layout.Size * sizeof(float) == bytes.Length
             ? new ParitySequences(Aligned.Tensor(MemoryMarshal.Cast<byte, float>(bytes).ToArray()).reshape(count, -1)
-                .DetachFromDisposeScope(), prompts, seeds)
+                .DetachFromDisposeScope(), prompts, seeds, repeats)
             : throw new DataFileException($"data/parity-sequences/bases.f32 has {bytes.Length} bytes; a network of this shape has "
                 + $"{model.Layout.Size * sizeof(float)}");
     }
@@ -115,26 +122,41 @@ public sealed class ParitySequences : IDisposable
     /// <summary>How many bases there are.</summary>
     public int Bases => _seeds.Length;
 
+    /// <summary>The new task's prompts to measure on, (1, prompt, 6).</summary>
+    public Tensor NewPrompts => _newPrompts;
+
+    /// <summary>The bases as a model of their own, which the caller disposes of: replica i·<see cref="Bases"/> + b is base b.</summary>
+    /// <param name="copies">How many times all of them.</param>
+    public Transformer Base(int copies = 1)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(copies, 1);
+        using var random = new ReplicaRandom([.. Enumerable.Repeat(_seeds, copies).SelectMany(seeds => seeds)]);
+        var model = new Transformer(Shape, random);
+        using var weights = _bases.repeat(copies, 1);
+        model.Weights.copy_(weights);
+        return model;
+    }
+
     /// <summary>The bases themselves as a run of no steps: where every fine-tuning starts.</summary>
     public IReadOnlyList<SequenceRun> Start()
     {
-        using var random = new ReplicaRandom(_seeds);
-        using var model = new Transformer(Shape, random);
-        model.Weights.copy_(_bases);
+        using var model = Base();
         return Look(model, new Sweep<double>([0], _seeds), "base", 0);
     }
 
     /// <summary>Fine-tunes every base at every rate, in one graph.</summary>
     /// <param name="objective">What is minimized. Rejected draws of a source of correct answers are dropped: of Samples tries those that
     /// are right count alike.</param>
-    /// <param name="rates">Adam's rates.</param>
+    /// <param name="rates">The learning rates.</param>
     /// <param name="target">The answer digit that demonstrations give to a digit; null where the objective needs none.</param>
     /// <param name="steps">Steps.</param>
     /// <param name="checkpoints">Steps that are looked at; the last by default.</param>
     /// <param name="prompts">Prompts a step.</param>
     /// <param name="name">The method's name; the objective's by default.</param>
+    /// <param name="optimizer">The optimizer of a model and its rates; Adam by default.</param>
     public IReadOnlyList<SequenceRun> FineTune(Objective objective, IReadOnlyList<double> rates,
-        Func<int, int[]>? target = null, int steps = 100, IReadOnlyList<int>? checkpoints = null, int prompts = 16, string? name = null)
+        Func<int, int[]>? target = null, int steps = 100, IReadOnlyList<int>? checkpoints = null, int prompts = 16, string? name = null,
+        Func<Model, PerReplica, Optimizer>? optimizer = null)
     {
         if (objective.Source.FromTarget && target is null)
             throw new ArgumentException($"'{objective.Name}' draws from a target, and none is given", nameof(target));
@@ -146,15 +168,48 @@ public sealed class ParitySequences : IDisposable
             throw new ArgumentException(
                 $"'{objective.Name}' asks for an exact expectation; sequences are drawn: give its source a number of samples",
                 nameof(objective));
+        return Tune((model, random) => new Sequences(this, model, objective, target, random, prompts), rates, steps, checkpoints,
+            name ?? objective.Name, optimizer);
+    }
+
+    /// <summary>Distils a teacher into every base at every rate, token by token: the whole divergence of the next token, at every position
+    /// of answers that teacher or policy drew.</summary>
+    /// <param name="teacher">q, in closed form from the base.</param>
+    /// <param name="ownPrefixes">Whether the policy draws the answers along which it is corrected (on-policy); otherwise the teacher.</param>
+    /// <param name="reverse">KL(π‖q) of each token instead of KL(q‖π).</param>
+    /// <param name="rates">The learning rates.</param>
+    /// <param name="steps">Steps.</param>
+    /// <param name="checkpoints">Steps that are looked at; the last by default.</param>
+    /// <param name="prompts">Prompts a step.</param>
+    /// <param name="draws">Answers drawn for each.</param>
+    /// <param name="name">The method's name; what it does by default.</param>
+    /// <param name="optimizer">The optimizer of a model and its rates; Adam by default.</param>
+    /// <remarks>The four corners of Agarwal et al. 2023, arXiv:2306.13649, and Zhao et al. 2026, arXiv:2605.16826. As there, no gradient
+    /// goes through the drawing.</remarks>
+    public IReadOnlyList<SequenceRun> Distill(SequenceTeacher teacher, bool ownPrefixes, bool reverse, IReadOnlyList<double> rates,
+        int steps = 100, IReadOnlyList<int>? checkpoints = null, int prompts = 16, int draws = 4, string? name = null,
+        Func<Model, PerReplica, Optimizer>? optimizer = null)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(prompts, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(draws, 1);
+        return Tune((model, random) => new Distillation(this, model, teacher, ownPrefixes, reverse, random, prompts, draws), rates, steps,
+            checkpoints, name ?? $"{teacher.Name}, {(ownPrefixes ? "own" : "teacher's")} prefixes, {(reverse ? "reverse" : "forward")}",
+            optimizer);
+    }
+
+    private List<SequenceRun> Tune(Func<Transformer, ReplicaRandom, ITask> task, IReadOnlyList<double> rates, int steps,
+        IReadOnlyList<int>? checkpoints, string name, Func<Model, PerReplica, Optimizer>? optimizer)
+    {
         var sweep = new Sweep<double>(rates, _seeds);
         using var random = new ReplicaRandom(sweep.Seeds);
-        using var model = new Transformer(Shape, random);
-        model.Weights.copy_(_bases.repeat(rates.Count, 1));
-        using var adam = new Adam(model.Weights, sweep.Each(rate => rate));
-        using var task = new Sequences(model, objective, target, random, prompts);
+        using var model = Base(rates.Count);
+        optimizer ??= (model, rate) => new Adam(model.Weights, rate);
+        using var steering = optimizer(model, sweep.Each(rate => rate));
+        var learning = task(model, random);
+        using var owned = learning as IDisposable;
         var at = (checkpoints ?? [steps]).ToHashSet();
         var runs = new List<SequenceRun>();
-        Training.Run(task, adam, steps, o => runs.AddRange(Look(model, sweep, name ?? objective.Name, o.Step)), when: at.Contains);
+        Training.Run(learning, steering, steps, o => runs.AddRange(Look(model, sweep, name, o.Step)), when: at.Contains);
         return runs;
     }
 
@@ -182,6 +237,9 @@ public sealed class ParitySequences : IDisposable
             new SequenceChange(l2[r], spectral[r], rank[r], bf16[r], f32[r])))];
     }
 
+    /// <summary>Prompts of the new task, (replica, prompt, 6).</summary>
+    internal static Tensor Ask(ReplicaRandom random, int count) => Exercise(random, NewTask, count).Prompt;
+
     /// <summary>Prompts (1 or replica, prompt, 6) and right answers (…, 4) of a task; for the new task the answer is a demonstration of the
     /// base's habit.</summary>
     private static (Tensor Prompt, Tensor Answer) Exercise(ReplicaRandom random, int task, int count)
@@ -201,12 +259,30 @@ public sealed class ParitySequences : IDisposable
         return (cat([edge, digits, full_like(edge, Equal)], -1), answer);
     }
 
-    /// <summary>1 where an answer has the prompt's parities throughout, (…).</summary>
-    private static Tensor Right(Tensor prompts, Tensor answers) =>
-        (answers - prompts.narrow(-1, 1, Length)).remainder(2).eq(0).all(-1).to(ScalarType.Float32);
+    /// <summary>The tokens that are right in each place of an answer given what stands before it, 1 or 0, (…, place, token): digits of the
+    /// prompt's parity, and, where there are no repeats, not the digit before.</summary>
+    /// <param name="prompts">(…, 6).</param>
+    /// <param name="before">The answer's digits before the last place that is asked for, (…, places − 1), or more.</param>
+    /// <param name="places">For how many places from the first.</param>
+    internal Tensor RightTokens(Tensor prompts, Tensor before, int places = Length)
+    {
+        var tokens = arange(Shape.Vocabulary);
+        var right = (tokens < 10) & (tokens - prompts.narrow(-1, 1, places).unsqueeze(-1)).remainder(2).eq(0);
+        if (!_repeats && places > 1)
+            right.narrow(-2, 1, places - 1).logical_and_(tokens.ne(before.narrow(-1, 0, places - 1).unsqueeze(-1)));
+        return right.to(ScalarType.Float32);
+    }
+
+    /// <summary>1 where an answer is right in every place, (…).</summary>
+    private Tensor Right(Tensor prompts, Tensor answers) =>
+        RightTokens(prompts, answers).gather(-1, answers.unsqueeze(-1)).squeeze(-1).prod(-1);
 
     /// <summary>log π of every token at every answer position, (replica, prompt, position, token).</summary>
-    private static Tensor PositionLog(Model model, Tensor weights, Tensor prompts, Tensor answers)
+    /// <param name="model">A transformer of <see cref="Shape"/>.</param>
+    /// <param name="weights">(replica, parameter).</param>
+    /// <param name="prompts">(replica or 1, prompt, 6).</param>
+    /// <param name="answers">(replica or 1, prompt, 4): the last digit does not matter.</param>
+    public static Tensor PositionLog(Model model, Tensor weights, Tensor prompts, Tensor answers)
     {
         var tokens = cat([prompts, answers.narrow(-1, 0, Length - 1)], -1);
         var scores = model.Forward(weights, tokens);
@@ -218,7 +294,14 @@ public sealed class ParitySequences : IDisposable
         => PositionLog(model, weights, prompts, answers).gather(-1, answers.expand(weights.shape[0], -1, -1).unsqueeze(-1)).squeeze(-1);
 
     /// <summary>An answer drawn token by token, (replica, prompt, 4).</summary>
-    private static Tensor Sample(Model model, Tensor weights, Tensor prompts, ReplicaRandom random)
+    /// <param name="model">Of <see cref="Shape"/>.</param>
+    /// <param name="weights">(replica, parameter).</param>
+    /// <param name="prompts">(replica, prompt, 6).</param>
+    /// <param name="random">Draws.</param>
+    /// <param name="teacher">What the model's probabilities of a place, (replica, prompt, token), are replaced by, from them and the
+    /// tokens so far.</param>
+    internal static Tensor Sample(Model model, Tensor weights, Tensor prompts, ReplicaRandom random,
+        Func<Tensor, Tensor, Tensor>? teacher = null)
     {
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
@@ -227,7 +310,8 @@ public sealed class ParitySequences : IDisposable
         {
             var scores = model.Forward(weights, tokens);
             var last = scores.reshape(scores.shape[0], tokens.shape[1], tokens.shape[2], -1).select(2, tokens.shape[2] - 1);
-            var cumulative = last.softmax(-1).cumsum(-1);
+            var log = last.log_softmax(-1);
+            var cumulative = (teacher is null ? log : teacher(log, tokens)).exp().cumsum(-1);
             var u = random.Uniform([tokens.shape[1], 1], last.dtype) * cumulative.narrow(-1, -1, 1);
             tokens = cat([tokens, (u >= cumulative).to(ScalarType.Int64).sum(-1, keepdim: true).clamp_max(last.shape[^1] - 1)], -1);
         }
@@ -238,7 +322,7 @@ public sealed class ParitySequences : IDisposable
     /// The chance that a sampled answer is right, (replica, prompt), unbiased and with little noise: each token is drawn among those of the
     /// right parity, and the masses that these have are multiplied.
     /// </summary>
-    private static Tensor Success(Model model, Tensor weights, Tensor prompts, ReplicaRandom random)
+    private Tensor Success(Model model, Tensor weights, Tensor prompts, ReplicaRandom random)
     {
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
@@ -248,8 +332,7 @@ public sealed class ParitySequences : IDisposable
             var scores = model.Forward(weights, tokens);
             var probability = scores.reshape(scores.shape[0], tokens.shape[1],
                 tokens.shape[2], -1).select(2, tokens.shape[2] - 1).softmax(-1);
-            var answers = arange(probability.shape[^1]);
-            var right = (answers < 10) & (answers - prompts.select(-1, 1 + position).unsqueeze(-1)).remainder(2).eq(0);
+            var right = RightTokens(prompts, tokens.narrow(-1, Prompt, position), position + 1).select(-2, position);
             var cumulative = (probability * right).cumsum(-1);
             var mass = cumulative.narrow(-1, -1, 1);
             success = success * mass.squeeze(-1);
@@ -267,8 +350,8 @@ public sealed class ParitySequences : IDisposable
     }
 
     /// <summary>Fine-tuning on the new task by one objective.</summary>
-    private sealed class Sequences(Transformer model, Objective objective, Func<int, int[]>? target, ReplicaRandom random, int prompts)
-        : ITask, IDisposable
+    private sealed class Sequences(ParitySequences world, Transformer model, Objective objective, Func<int, int[]>? target,
+        ReplicaRandom random, int prompts) : ITask, IDisposable
     {
         private readonly Tensor _base = model.Weights.clone().DetachFromDisposeScope(),
             _source = model.Weights.clone().DetachFromDisposeScope();
@@ -295,7 +378,7 @@ public sealed class ParitySequences : IDisposable
             var answers = source.FromTarget ? Demonstrations(repeated.narrow(-1, 1, Length)) : Sample(model, _source, repeated, random);
             // (replica, prompt, draw or draw·position)
             Tensor Grouped(Tensor t) => t.reshape(replicas, prompts, -1);
-            var right = Grouped(Right(repeated, answers));
+            var right = Grouped(world.Right(repeated, answers));
             var mass = source.OnlyCorrect ? right / right.sum(-1, keepdim: true).clamp_min(1) : full_like(right, 1.0 / draws);
             var baseLog = new Lazy<Tensor>(() =>
             {

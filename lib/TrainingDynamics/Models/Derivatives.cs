@@ -62,6 +62,22 @@ public static class Derivatives
         return autograd.grad([(gradient * vector.detach()).sum()], [leaf])[0].MoveToOuterDisposeScope();
     }
 
+    /// <summary>Outputs and their directional derivative: f(w) and Jδ = d/ds f(w + sδ) at s = 0, both in f's shape; exact, by
+    /// differentiating Jᵀv, which is linear in v, by v.</summary>
+    /// <param name="outputs">f of the weights, (replica, …); a replica's outputs depend on its own row only.</param>
+    /// <param name="weights">w, (replica, parameter).</param>
+    /// <param name="direction">δ, (replica, parameter).</param>
+    public static (Tensor Outputs, Tensor Derivative) Directional(Func<Tensor, Tensor> outputs, Tensor weights, Tensor direction)
+    {
+        using var scope = NewDisposeScope();
+        var leaf = weights.detach().requires_grad_(true);
+        var values = outputs(leaf);
+        var probe = zeros_like(values).requires_grad_(true);
+        var back = autograd.grad([(values * probe).sum()], [leaf], create_graph: true)[0];
+        var derivative = autograd.grad([(back * direction.detach()).sum()], [probe])[0];
+        return (values.detach().MoveToOuterDisposeScope(), derivative.MoveToOuterDisposeScope());
+    }
+
     /// <summary>
     /// The largest eigenvalue of each replica's Hessian, by Lanczos with full reorthogonalization on Hessian-vector products.
     /// </summary>
