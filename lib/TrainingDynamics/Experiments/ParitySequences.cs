@@ -175,7 +175,8 @@ public sealed class ParitySequences : IDisposable
     /// <summary>Distils a teacher into every base at every rate, token by token: the whole divergence of the next token, at every position
     /// of answers that teacher or policy drew.</summary>
     /// <param name="teacher">q, in closed form from the base.</param>
-    /// <param name="ownPrefixes">Whether the policy draws the answers along which it is corrected (on-policy); otherwise the teacher.</param>
+    /// <param name="ownPrefixes">Whether the policy draws the answers along which it is corrected (on-policy); otherwise the teacher
+    /// does.</param>
     /// <param name="reverse">KL(π‖q) of each token instead of KL(q‖π).</param>
     /// <param name="rates">The learning rates.</param>
     /// <param name="steps">Steps.</param>
