@@ -153,6 +153,8 @@ public class ForetellingTests
             Assert.All(taught, run => Assert.True(run.New > start[run.Base].New + 0.1, $"{teacher.Name}: {run.New}"));
             Assert.Equal($"{teacher.Name}, own prefixes, forward", taught[0].Method);
         }
+        Assert.Contains("teacher 'flat' gives [3]", Assert.Throws<ArgumentException>(
+            () => world.Distill(new SequenceTeacher("flat", (_, _) => zeros(3)), false, false, [1e-3], steps: 1)).Message);
         Assert.Throws<ArgumentOutOfRangeException>(() => world.Distill(SequenceTeacher.Near, true, true, [1e-3], draws: 0));
         Assert.Throws<ArgumentOutOfRangeException>(() => world.Distill(SequenceTeacher.Near, true, true, [1e-3], prompts: 0));
     }

@@ -82,6 +82,8 @@ public class SlateTests
         Assert.Contains("one to four slots", Assert.Throws<ArgumentException>(
             () => new SlateWorld([0.1], [0.6, 0.5], ClickModel.Cascade)).Message);
         Assert.Contains("finite one", Assert.Throws<ArgumentException>(() => world.PlackettLuce([1, double.NaN])).Message);
+        Assert.Contains("model of the beginning (0) is NaN",
+            Assert.Throws<ArgumentException>(() => SlateEstimator.CascadeDr(world, logger, policy, _ => double.NaN)).Message);
         Assert.Throws<ArgumentOutOfRangeException>(() => world.Draw(logger, 0, 1));
         Assert.Contains("at least one impression",
             Assert.Throws<ArgumentException>(() => SlateEstimator.Ips(world, logger, policy).Of([])).Message);

@@ -79,6 +79,9 @@ public sealed record SlateEstimator(string Name, double[] Constant, double[][] W
     {
         var (p0, p) = (world.Required(logger, nameof(logger)), world.Required(policy, nameof(policy)));
         var weights = Rips(world, logger, policy).Weight;
+        double Foretell(int[] begun) => model(begun) is var click && double.IsFinite(click) ? click
+            : throw new ArgumentException($"{nameof(model)} of the beginning ({string.Join(", ", begun)}) is {click}, wanted is a number",
+                nameof(model));
         // Of every beginning of a slate: the policy's mass on it, and that mass times q̂ of its last item, summed over last items.
         var (mass, foretold) = (new Dictionary<string, double> { [""] = 1 }, new Dictionary<string, double>());
         foreach (var (s, slate) in world.Slates.Index())
@@ -87,7 +90,7 @@ public sealed record SlateEstimator(string Name, double[] Constant, double[][] W
             {
                 var (above, here) = (string.Join(',', slate[..k]), string.Join(',', slate[..(k + 1)]));
                 mass[here] = mass.GetValueOrDefault(here) + p[s];
-                foretold[above] = foretold.GetValueOrDefault(above) + (p[s] * model(slate[..(k + 1)]));
+                foretold[above] = foretold.GetValueOrDefault(above) + (p[s] * Foretell(slate[..(k + 1)]));
             }
         }
         var constants = world.Slates.Select((slate, s) => p0[s] == 0 ? 0 : Enumerable.Range(0, world.Slots).Sum(k =>
@@ -95,7 +98,7 @@ public sealed record SlateEstimator(string Name, double[] Constant, double[][] W
             var above = string.Join(',', slate[..k]);
             var before = k == 0 ? 1 : weights[s][k - 1];
             var expected = mass[above] > 0 ? foretold[above] / mass[above] : 0;
-            return (before * expected) - (weights[s][k] * model(slate[..(k + 1)]));
+            return (before * expected) - (weights[s][k] * Foretell(slate[..(k + 1)]));
         }));
         return new("cascade-DR", [.. constants], weights);
     }

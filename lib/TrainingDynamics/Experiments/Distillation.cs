@@ -30,8 +30,8 @@ public sealed record SequenceTeacher(string Name, Func<Tensor, Tensor, Tensor> L
 }
 
 /// <summary>
-/// Distillation on the new task, token by token: answers drawn by teacher or policy, and at each of their places the whole divergence of the
-/// next token:
+/// Distillation on the new task, token by token: answers drawn by teacher or policy, and at each of their places the whole divergence of
+/// the next token:
 /// <code>
 /// L = E_x E_{y∼source} Σ_i KL(q(·|x, y_{&lt;i}) ‖ π(·|x, y_{&lt;i}))     forward
 /// L = E_x E_{y∼source} Σ_i KL(π(·|x, y_{&lt;i}) ‖ q(·|x, y_{&lt;i}))     reverse
@@ -60,7 +60,7 @@ internal sealed class Distillation(ParitySequences world, Transformer model, Seq
         {
             // (replica, prompt·draw, position, token)
             var baseLog = ParitySequences.PositionLog(model, _base, repeated, answers);
-            taught = teacher.Log(baseLog, world.RightTokens(repeated, answers));
+            taught = Ask(baseLog, world.RightTokens(repeated, answers));
         }
         var (loss, gradient) = Derivatives.LossAndGradient(weights =>
         {
@@ -75,7 +75,16 @@ internal sealed class Distillation(ParitySequences world, Transformer model, Seq
     {
         var place = (int)tokens.shape[^1] - ParitySequences.Prompt;
         var right = world.RightTokens(asked, tokens.narrow(-1, ParitySequences.Prompt, place), place + 1);
-        return teacher.Log(log, right.select(-2, place));
+        return Ask(log, right.select(-2, place));
+    }
+
+    private Tensor Ask(Tensor log, Tensor right)
+    {
+        var taught = teacher.Log(log, right);
+        if (!taught.shape.SequenceEqual(log.shape) || taught.isnan().any().item<bool>())
+            throw new ArgumentException($"the teacher '{teacher.Name}' gives [{string.Join(", ", taught.shape)}] for log-probabilities of "
+                + $"shape [{string.Join(", ", log.shape)}]; wanted are as many, none of them NaN", nameof(teacher));
+        return taught;
     }
 
     public void Dispose() => _base.Dispose();
