@@ -35,8 +35,8 @@ public sealed record SlateEstimator(string Name, double[] Constant, double[][] W
         => SlotBySlot("RIPS", world, logger, policy, (slate, k) => string.Join(',', slate[..(k + 1)]), "beginning of a slate");
 
     /// <summary>
-    /// The pseudo-inverse estimator: every β_k of a slate is q_πᵀ·Γ⁺·1_s, with 1_s the indicator of (slot, item) pairs, Γ = E_{π₀}[1_s 1_sᵀ],
-    /// q_π = E_π[1_s]. Unbiased where the expected reward of a slate is a sum over its slots (Swaminathan et al. 2017, arXiv:1605.04812).
+    /// The pseudo-inverse estimator: every β_k of a slate is q_πᵀ·Γ⁺·1_s, with 1_s the indicator of (slot, item) pairs,
+    /// Γ = E_{π₀}[1_s 1_sᵀ], q_π = E_π[1_s]. Unbiased where the expected reward of a slate is a sum over its slots (Swaminathan et al. 2017, arXiv:1605.04812).
     /// </summary>
     /// <inheritdoc cref="Ips"/>
     public static SlateEstimator PseudoInverse(SlateWorld world, IReadOnlyList<double> logger, IReadOnlyList<double> policy)
@@ -67,8 +67,8 @@ public sealed record SlateEstimator(string Name, double[] Constant, double[][] W
     /// <code>
     /// Σ_k w_{1:k}·(click_k − q̂_k) + w_{1:k−1}·E_{a∼π(·|s_{1:k−1})}[q̂_k(s_{1:k−1}, a)]
     /// </code>
-    /// with w as RIPS'. Unbiased where RIPS is, whatever q̂; quieter the better q̂ is (Kiyohara et al. 2022, arXiv:2202.01562, whose q̂ has the
-    /// clicks to come as well).
+    /// with w as RIPS'. Unbiased where RIPS is, whatever q̂; quieter the better q̂ is (Kiyohara et al. 2022, arXiv:2202.01562, whose q̂
+    /// has the clicks to come as well).
     /// </summary>
     /// <param name="world">The slates.</param>
     /// <param name="logger">π₀.</param>
@@ -103,7 +103,8 @@ public sealed record SlateEstimator(string Name, double[] Constant, double[][] W
         return new("cascade-DR", [.. constants], weights);
     }
 
-    /// <summary>The mean over endless logs and the standard deviation of one impression's term, by enumeration of slates and clicks.</summary>
+    /// <summary>The mean over endless logs and the standard deviation of one impression's term, by enumeration of slates and
+    /// clicks.</summary>
     /// <param name="world">The world that clicks.</param>
     /// <param name="logger">π₀.</param>
     public (double Mean, double Deviation) Exact(SlateWorld world, IReadOnlyList<double> logger)
@@ -145,8 +146,8 @@ public sealed record SlateEstimator(string Name, double[] Constant, double[][] W
             }
         }
         if (wanted.FirstOrDefault(w => w.Value > 0 && shown[w.Key] == 0) is { Value: > 0 } blind)
-            throw new ArgumentException($"{name}: the policy shows the {what} ({blind.Key.Item2}), slot {blind.Key.Item1}, with probability "
-                + $"{blind.Value:g3}, and the logger never: no log says anything of it", nameof(policy));
+            throw new ArgumentException($"{name}: the policy shows the {what} ({blind.Key.Item2}), slot {blind.Key.Item1}, with "
+                + $"probability {blind.Value:g3}, and the logger never: no log says anything of it", nameof(policy));
         return new(name, new double[world.Slates.Count], [.. world.Slates.Select(slate => Enumerable.Range(0, world.Slots)
             .Select(k => shown[(k, part(slate, k))] is > 0 and var mass ? wanted[(k, part(slate, k))] / mass : 0).ToArray())]);
     }

@@ -112,8 +112,8 @@ public sealed class SlateWorld
     public double[] PlackettLuce(IReadOnlyList<double> scores)
     {
         if (scores.Count != Items || scores.Any(s => !double.IsFinite(s)))
-            throw new ArgumentException($"{nameof(scores)} are {scores.Count} numbers ({string.Join(", ", scores.Take(3))}, …), wanted is a "
-                + $"finite one for each of {Items} items", nameof(scores));
+            throw new ArgumentException($"{nameof(scores)} are {scores.Count} numbers ({string.Join(", ", scores.Take(3))}, …), wanted is "
+                + $"a finite one for each of {Items} items", nameof(scores));
         var top = scores.Max();
         double[] weights = [.. scores.Select(s => Math.Exp(s - top))];
         return [.. Slates.Select(slate =>

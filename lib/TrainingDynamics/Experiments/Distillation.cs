@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace TrainingDynamics.Experiments;
 
-/// <summary>A teacher of sequences in closed form: its log-probabilities of the next token from the base's and from the parity that is right
+/// <summary>A teacher of sequences in closed form: its log-probabilities of the next token from the base's and from what is right
 /// there.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Log">log q(token | prompt, answer so far), (…, token), of the base's log-probabilities (…, token) and of what is right,

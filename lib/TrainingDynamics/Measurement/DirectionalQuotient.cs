@@ -13,8 +13,8 @@ namespace TrainingDynamics.Measurement;
 /// For a softmax over scores f, δᵀFδ = E_x Var_{a∼π(·|x)}[(Jδ)_a], J = ∂f/∂w: one directional derivative on the inputs of each task and
 /// no training.
 /// </summary>
-/// <remarks>The quotient, with the optimizer in its direction, is ours. That the overlap of two tasks' tangent kernels decides forgetting is
-/// Doan et al. 2020, arXiv:2010.04003; forgetting in closed form before any step, exact for a linear head, Hidekel and Raviv 2026,
+/// <remarks>The quotient, with the optimizer in its direction, is ours. That the overlap of two tasks' tangent kernels decides
+/// forgetting is Doan et al. 2020, arXiv:2010.04003; forgetting in closed form before any step, exact for a linear head, Hidekel and Raviv 2026,
 /// arXiv:2606.18024.</remarks>
 /// <param name="Old">δᵀF_old δ, [replica], nats.</param>
 /// <param name="New">δᵀF_new δ, [replica], nats.</param>
