@@ -36,7 +36,8 @@ public sealed record SlateEstimator(string Name, double[] Constant, double[][] W
 
     /// <summary>
     /// The pseudo-inverse estimator: every β_k of a slate is q_πᵀ·Γ⁺·1_s, with 1_s the indicator of (slot, item) pairs,
-    /// Γ = E_{π₀}[1_s 1_sᵀ], q_π = E_π[1_s]. Unbiased where the expected reward of a slate is a sum over its slots (Swaminathan et al. 2017, arXiv:1605.04812).
+    /// Γ = E_{π₀}[1_s 1_sᵀ], q_π = E_π[1_s]. Unbiased where the expected reward of a slate is a sum over its slots (Swaminathan et al.
+    /// 2017, arXiv:1605.04812).
     /// </summary>
     /// <inheritdoc cref="Ips"/>
     public static SlateEstimator PseudoInverse(SlateWorld world, IReadOnlyList<double> logger, IReadOnlyList<double> policy)

@@ -14,8 +14,8 @@ namespace TrainingDynamics.Measurement;
 /// no training.
 /// </summary>
 /// <remarks>The quotient, with the optimizer in its direction, is ours. That the overlap of two tasks' tangent kernels decides
-/// forgetting is Doan et al. 2020, arXiv:2010.04003; forgetting in closed form before any step, exact for a linear head, Hidekel and Raviv 2026,
-/// arXiv:2606.18024.</remarks>
+/// forgetting is Doan et al. 2020, arXiv:2010.04003; forgetting in closed form before any step, exact for a linear head, Hidekel and
+/// Raviv 2026, arXiv:2606.18024.</remarks>
 /// <param name="Old">δᵀF_old δ, [replica], nats.</param>
 /// <param name="New">δᵀF_new δ, [replica], nats.</param>
 public sealed record DirectionalQuotient(double[] Old, double[] New)
