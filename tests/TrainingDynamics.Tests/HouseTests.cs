@@ -20,7 +20,7 @@ public partial class HouseTests
         ("Optimizers", ["Runtime", "Theory", "Models"]),
         ("Measurement", ["Runtime", "Models"]),
         ("Objectives", ["Runtime", "Data", "Models", "Tasks", "Measurement"]),
-        ("Bandits", ["Runtime", "Models"]),
+        ("Bandits", ["Runtime", "Data", "Models"]),
         ("Figures", ["Runtime", "Notebook", "Measurement"]),
         ("Claims", ["Notebook", "Data"]),
         ("Experiments", ["Runtime", "Theory", "Notebook", "Data",

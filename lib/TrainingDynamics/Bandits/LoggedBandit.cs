@@ -117,6 +117,99 @@ public sealed class LoggedBandit : IDisposable
         { Impressions = Endless ? double.PositiveInfinity : Count };
     }
 
+    /// <summary>
+    /// A model of the reward by counting: q̂(x, a) = the mean reward of the impressions of context x with an item of a's group, (replica,
+    /// context, item). With a group for each item it is each cell's own mean.
+    /// </summary>
+    /// <param name="contexts">How many contexts there are.</param>
+    /// <param name="groups">The group of each item.</param>
+    /// <param name="empty">q̂ where the log has nothing.</param>
+    public Tensor CellMeans(int contexts, ItemGroups groups, double empty)
+    {
+        RequireAll(Contexts, Contexts < contexts, "a context's id", $"0 to {contexts - 1}", nameof(contexts));
+        RequireAll(Items, Items < groups.Of.Count, "an item's id", $"0 to {groups.Of.Count - 1}", nameof(groups));
+        using var scope = NewDisposeScope();
+        var cell = (Contexts * groups.Count) + groups.Spread(arange(groups.Count)).index_select(0, Items.reshape(-1)).reshape(Items.shape);
+        Tensor Sum(Tensor values) => zeros(Rewards.shape[0], (long)contexts * groups.Count, dtype: ScalarType.Float64)
+            .scatter_add(1, cell, values).reshape(-1, contexts, groups.Count);
+        var (shown, earned) = (Sum(Probability), Sum(Probability * Rewards));
+        return groups.Spread(where(shown > 0, earned / shown.clamp_min(1e-300), empty)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>One long log as many short ones: impression i of log k is impression k·(Count/logs) + i. As good as so many logs drawn anew,
+    /// since impressions are independent.</summary>
+    /// <param name="logs">How many; divides the number of impressions. The log has one replica.</param>
+    /// <exception cref="ArgumentException">It does not divide, or there is more than one replica.</exception>
+    public LoggedBandit Cut(int logs)
+    {
+        if (logs < 1 || Endless || Rewards.shape[0] != 1 || Count % logs != 0)
+            throw new ArgumentException($"{nameof(logs)} is {logs}, wanted is a divisor of the {Count} impressions of a sampled log with one "
+                + $"replica (this one has {Rewards.shape[0]})", nameof(logs));
+        using var scope = NewDisposeScope();
+        return new LoggedBandit(Contexts.reshape(logs, -1), Items.reshape(logs, -1), Rewards.reshape(logs, -1),
+            Propensities.reshape(logs, -1), Logger);
+    }
+
+    /// <summary>Every fold with the others: impression i is in fold i mod folds.</summary>
+    /// <param name="folds">2 to the number of impressions.</param>
+    /// <exception cref="ArgumentException">There are not so many, or the log enumerates.</exception>
+    public IReadOnlyList<(LoggedBandit Others, LoggedBandit Fold)> Folds(int folds)
+    {
+        if (folds < 2 || folds > Count || Endless)
+            throw new ArgumentException($"{nameof(folds)} is {folds}, allowed are 2 to {Count}, the impressions of a sampled log"
+                + (Endless ? "; this one enumerates" : ""), nameof(folds));
+        using var scope = NewDisposeScope();
+        var fold = arange(Count).remainder(folds);
+        LoggedBandit Take(Tensor rows)
+        {
+            var at = rows.nonzero().squeeze(1);
+            return new LoggedBandit(Contexts.index_select(1, at), Items.index_select(1, at), Rewards.index_select(1, at),
+                Propensities.index_select(1, at), Logger);
+        }
+        return [.. Enumerable.Range(0, folds).Select(k => (Take(fold != k), Take(fold == k)))];
+    }
+
+    /// <summary>
+    /// The same log with propensities that are counted: p̂(a|x) = n(x, a)/n(x), and so for the whole logger; a context that was not seen has
+    /// none. Over them IPS is the direct method with every cell's mean, and nothing for cells that the log has not (an identity): right
+    /// where every cell was shown often, too low elsewhere.
+    /// </summary>
+    /// <param name="contexts">How many contexts there are.</param>
+    /// <param name="items">How many items there are.</param>
+    public LoggedBandit WithEstimatedPropensities(int contexts, int items)
+    {
+        using var scope = NewDisposeScope();
+        using var table = Table(contexts, items);
+        var logger = table.Shown / table.Shown.sum(-1, keepdim: true).clamp_min(1e-300);
+        // A row for every context: where nobody came, any will do, and no impression asks for it.
+        logger = where(table.Shown.sum(-1, keepdim: true) > 0, logger, 1.0 / items);
+        return new LoggedBandit(Contexts, Items, Rewards, At(logger).clamp_max(1), logger, Endless ? Probability : null);
+    }
+
+    /// <summary>
+    /// How much of a policy the log has not seen, and how much of that no log would see, for each replica. With the policy's mass M on
+    /// (context, item) pairs that are not in the log, and G = (1/n)·Σ w over the pairs that are in it once: E[G] is the mass that the logger
+    /// does show and this log missed, but for one impression of n (Good 1953, with weights; ours), so M − G estimates what it never shows.
+    /// </summary>
+    /// <param name="policy">π, (replica or 1, context, item).</param>
+    /// <exception cref="ArgumentException">The log enumerates.</exception>
+    public MissingMass Missing(Tensor policy)
+    {
+        if (Endless)
+            throw new ArgumentException("a log that enumerates misses nothing that its logger shows; see OffPolicyEvaluation.UnseenBy",
+                nameof(policy));
+        using var scope = NewDisposeScope();
+        Distributions.Required(policy, nameof(policy));
+        var (contexts, items) = ((int)policy.shape[1], (int)policy.shape[2]);
+        using var table = Table(contexts, items);
+        var absent = (policy.to(ScalarType.Float64) * (table.Shown == 0)).sum(-1);                                      // (replica, context)
+        var missed = (table.Shown.sum(-1) * absent).sum(1);
+        var weight = At(policy) / Propensities;
+        var once = (At(table.Shown) < 1.5 / Count).to(ScalarType.Float64) * weight;
+        return new MissingMass(missed.ToDoubles(), once.mean([1]).ToDoubles(), [.. once.square().sum(1).sqrt().ToDoubles()
+            .Select(s => s / Count)], weight.mean([1]).ToDoubles(), [.. weight.std(1).ToDoubles().Select(s => s / Math.Sqrt(Count))]);
+    }
+
     private static void RequireAll(Tensor column, Tensor allowed, string what, string range, string name)
     {
         if (allowed.all().item<bool>())
@@ -132,6 +225,18 @@ public sealed class LoggedBandit : IDisposable
         foreach (var tensor in new[] { Contexts, Items, Rewards, Propensities, Probability, Logger })
             tensor?.Dispose();
     }
+}
+
+/// <summary>What a log has not seen of a policy, one number for each replica; all are shares of the policy's mass.</summary>
+/// <param name="NotInTheLog">M: on pairs that are not in the log.</param>
+/// <param name="InALongerLog">G, from what is in the log once: of M, what the logger shows and this log missed.</param>
+/// <param name="Error">The standard error of G, √(Σw²)/n over what is in the log once.</param>
+/// <param name="MeanWeight">The mean weight: what the logger shows of the policy in all, in expectation.</param>
+/// <param name="MeanWeightError">Its standard error.</param>
+public sealed record MissingMass(double[] NotInTheLog, double[] InALongerLog, double[] Error, double[] MeanWeight, double[] MeanWeightError)
+{
+    /// <summary>M − G: what no log of this logger would see. Its noise is G's, so it may be a little below 0.</summary>
+    public double[] Never => [.. NotInTheLog.Zip(InALongerLog, (m, g) => m - g)];
 }
 
 /// <summary>A log summed up by cells, (replica, context, item) each.</summary>

@@ -87,6 +87,32 @@ public static class OffPolicyEvaluation
             log, policy, seenOnly, w => w.clamp_max(clip), w => w * log.Rewards);
     }
 
+    /// <summary>
+    /// Marginalized IPS over groups of items, mean of w(x, e)·r with w = π(e|x)/π_log(e|x) (Saito and Joachims 2022, arXiv:2202.06317; here
+    /// the embedding is one known group an item). Its deviation is that of the groups' weights; its bias is V(π̃) − V(π) with
+    /// π̃ of <see cref="ItemGroups.Marginalized"/>. One group for each item is IPS, one for all the mean reward of the log.
+    /// </summary>
+    /// <param name="log">The log; its logger known.</param>
+    /// <param name="policy">π, (replica or 1, context, item).</param>
+    /// <param name="groups">The group of each item.</param>
+    /// <param name="seenOnly">Accept a policy with mass on groups that the logger never shows.</param>
+    /// <exception cref="ArgumentException">The whole logger is not known, or it never shows a group that the policy shows.</exception>
+    public static Estimate Mips(LoggedBandit log, Tensor policy, ItemGroups groups, bool seenOnly = false)
+    {
+        var logger = log.Logger ?? throw new ArgumentException("MIPS needs the whole logger: what it gives a group is a sum over items that "
+            + "may not be in the log; estimate it (LoggedBandit.WithEstimatedPropensities)", nameof(log));
+        using var scope = NewDisposeScope();
+        var name = $"MIPS, {groups.Count} groups";
+        using var unseen = groups.UnseenBy(Distributions.Required(policy, nameof(policy)), logger);
+        double[] share = [.. (log.Probability * log.At(unseen.unsqueeze(-1).expand(-1, -1, policy.shape[2]))).sum(1).ToDoubles()];
+        if (!seenOnly)
+            RequireSeen(name, share);
+        // What is left of the policy need not sum to one.
+        var weight = log.At(groups.Marginalized(policy, logger)) / log.Propensities.clamp_min(1e-300);
+        weight = where(log.Probability > 0, weight, 0);
+        return Of(name, log, weight * log.Rewards, share, weight);
+    }
+
     /// <summary>Self-normalized IPS, Σw·r/Σw: never outside the rewards' range, biased by order 1/n (Swaminathan and Joachims
     /// 2015).</summary>
     public static Estimate Snips(LoggedBandit log, Tensor policy,
@@ -133,6 +159,59 @@ public static class OffPolicyEvaluation
             w => where(w <= threshold, w, 0), w => model + (w * (log.Rewards - chosen)));
     }
 
+    /// <summary>Doubly robust with optimistic shrinkage, mean of q̂(x, π) + ŵ·(r − q̂(x, a)), ŵ = λw/(w² + λ): about w where w² is small
+    /// beside λ, about λ/w where it is large; λ = 0 is the direct method, ∞ doubly robust (DRos; Su, Dimakopoulou, Krishnamurthy and
+    /// Dudík 2020, arXiv:1907.09623).</summary>
+    /// <param name="log">The log.</param>
+    /// <param name="policy">π.</param>
+    /// <param name="rewardModel">q̂.</param>
+    /// <param name="shrinkage">λ ≥ 0.</param>
+    /// <param name="seenOnly">Accept a policy with mass where the logger shows nothing.</param>
+    public static Estimate ShrunkDoublyRobust(LoggedBandit log, Tensor policy, Tensor rewardModel, double shrinkage, bool seenOnly = false)
+    {
+        if (!(shrinkage >= 0))
+            throw new ArgumentException($"{nameof(shrinkage)} is {shrinkage}, allowed is a number in [0, ∞]", nameof(shrinkage));
+        using var scope = NewDisposeScope();
+        var (model, chosen) = (log.At(Expected(policy, rewardModel)), log.At(rewardModel));
+        // w/(1 + w²/λ), which is right at λ = ∞ as well; at λ = 0 it is w = 0 alone that would not be.
+        return Mean($"DRos, λ = {shrinkage}", log, policy, seenOnly,
+            w => shrinkage == 0 ? zeros_like(w) : w / (1 + (w.square() / shrinkage)), w => model + (w * (log.Rewards - chosen)));
+    }
+
+    /// <summary>
+    /// An estimator with a model that is fitted to the log itself, each fold judged with what the others say: mean over all impressions, the
+    /// model independent of the impression that it is held against. So doubly robust is unbiased again; with a model fitted to the same
+    /// impressions it is not.
+    /// </summary>
+    /// <param name="log">A sampled log.</param>
+    /// <param name="folds">2 or more; impression i is in fold i mod folds.</param>
+    /// <param name="fit">The model, from the other folds.</param>
+    /// <param name="judge">The estimate, of a fold with the model.</param>
+    /// <exception cref="ArgumentException">There are fewer than two folds, or fewer impressions than folds.</exception>
+    public static Estimate CrossFitted(LoggedBandit log, int folds, Func<LoggedBandit, Tensor> fit, Func<LoggedBandit, Tensor, Estimate> judge)
+    {
+        using var scope = NewDisposeScope();
+        var parts = log.Folds(folds).Select(part =>
+        {
+            using var inner = NewDisposeScope();
+            return judge(part.Fold, fit(part.Others));
+        }).ToArray();
+        double[] Pooled(Func<Estimate, int, double> of) => [.. parts[0].Value.Select((_, replica) =>
+            parts.Sum(part => part.Count * of(part, replica)) / log.Count)];
+        var value = Pooled((part, r) => part.Value[r]);
+        // The variance of all impressions' terms: within the folds and between them.
+        var square = Pooled((part, r) => Math.Pow(part.Deviation[r], 2) + Math.Pow(part.Value[r] - value[r], 2));
+        return parts[0] with
+        {
+            Name = $"{parts[0].Name}, cross-fitted",
+            Value = value,
+            Deviation = [.. square.Select(Math.Sqrt)],
+            EffectiveSampleSize = [.. value.Select((_, r) => parts.Sum(part => part.EffectiveSampleSize[r]))],
+            Unseen = Pooled((part, r) => part.Unseen[r]),
+            Count = log.Count,
+        };
+    }
+
     /// <summary>The share of the policy's mass, weighed by the log's contexts, that the logger never shows: [replica], or NaN where the
     /// logger is not known.</summary>
     public static double[] UnseenBy(LoggedBandit log, Tensor policy)
@@ -177,11 +256,17 @@ public static class OffPolicyEvaluation
     private static (Tensor Weight, double[] Unseen) Weights(string name, LoggedBandit log, Tensor policy, bool seenOnly)
     {
         var unseen = UnseenBy(log, policy);
-        if (!seenOnly && unseen.FirstOrDefault(u => u > 1e-12) is > 0 and var share)
-            throw new ArgumentException($"{name}: the logger never shows {share:P1} of the policy's mass, and no log says anything about "
-                + "it; ask for the rest (seenOnly), or use a model of the reward", nameof(policy));
+        if (!seenOnly)
+            RequireSeen(name, unseen);
         Distributions.Required(policy, nameof(policy));
         return (where(log.Probability > 0, log.At(policy) / log.Propensities.clamp_min(1e-300), 0), unseen);
+    }
+
+    private static void RequireSeen(string name, double[] unseen)
+    {
+        if (unseen.FirstOrDefault(u => u > 1e-12) is > 0 and var share)
+            throw new ArgumentException($"{name}: the logger never shows {share:P1} of the policy's mass, and no log says anything about "
+                + "it; ask for the rest (seenOnly), or use a model of the reward", "policy");
     }
 
     private static Estimate Of(string name, LoggedBandit log, Tensor terms, double[] unseen, Tensor? weight)
