@@ -22,6 +22,35 @@ public class BanditTests
 
     private static Tensor Row(double[] policy) => tensor(policy).reshape(1, 1, policy.Length);
 
+    /// <summary>The fixed point against the loop itself, ten thousand rounds from an even start, with a full logger and with one that never
+    /// shows the best items: below some share of own impressions they are lost, above it they live.</summary>
+    [Theory]
+    [InlineData(0, false)]
+    [InlineData(0.3, false)]
+    [InlineData(0.9, false)]
+    [InlineData(1, false)]
+    [InlineData(0.2, true)]
+    [InlineData(0.9, true)]
+    public void ALoopOnAMixtureOfLogsEndsWhereTheClosedFormSays(double own, bool narrow)
+    {
+        double[] logger = narrow ? [.. Logger.Select((p, a) => a >= 8 ? 0 : p)] : Logger;
+        logger = [.. logger.Select(p => p / logger.Sum())];
+        double[] policy = [.. Reward.Select(_ => 1.0 / Reward.Length)];
+        for (var round = 0; round < 10_000; round++)
+        {
+            policy = [.. policy.Zip(logger, (p, l) => ((1 - own) * l) + (own * p)).Zip(Reward, (p, r) => p * r)];
+            var sum = policy.Sum();
+            policy = [.. policy.Select(p => p / sum)];
+        }
+        var closed = OffPolicySupervision.MixedFixedPoint(logger, Reward, own);
+        Assert.Equal(1, closed.Sum(), 1e-12);
+        Assert.All(closed.Zip(policy), p => Assert.Equal(p.Second, p.First, 1e-9));
+        if (narrow)
+            Assert.Equal(own > 0.5, closed[9] > 0.01);
+        Assert.Contains("own is 1.5", Assert.Throws<ArgumentException>(() =>
+            OffPolicySupervision.MixedFixedPoint(logger, Reward, 1.5)).Message);
+    }
+
     [Fact]
     public void TheWorldOfTenItemsHasItsPublishedValues()
     {

@@ -175,43 +175,6 @@ public partial class LessonTests
         Assert.Contains("second has 1 numbers, first has 2", Assert.Throws<ArgumentException>(() => a.Minus([1])).Message);
     }
 
-    [Fact]
-    public void ADefectIsJudgedByWhatGoesAwayWithItsCause()
-    {
-        var claims = new ClaimList();
-        var defects = new Attribution(claims);
-        Assert.Equal("yes", defects.Judge("a", "m", "t", [1, 2, 1], [0.01, 0.02, 0.015], "yes").Follows);
-        Assert.Equal("no: more without", defects.Judge("b", "m", "t", [1, 2, 1], [2, 4.1, 2], "no: more without").Follows);
-        Assert.Equal("in part", defects.Judge("c", "m", "t", [1, 2, 1], [0.5, 1.02, 0.49], "in part").Follows);
-        Assert.Equal("no", defects.Judge("d", "m", "t", [1, 2, 1], [1, 2.02, 1.01], "no").Follows);
-        Assert.Equal("yes, an identity", defects.Judge("e", "m", "t", [1, 2, 1], [0, 0, 0], "yes", Kind.Identity).Follows);
-        Assert.Equal("in part", new Attribution(new ClaimList())
-            .Judge("e", "m", "t", [1, 2, 1], [0.5, 1, 0.5], "yes", Kind.Identity).Follows);
-        Assert.Contains("the mean of with is 0", Assert.Throws<ArgumentException>(() =>
-            defects.Judge("z", "m", "t", [1, -1, 0], [1, 1, 1], "no")).Message);
-        // A seed without the defect does no harm: the share is that of the means, its spread the delta method's.
-        var ratio = new Verdict("h", "m", "t", [2, 0, 4], [1, 0.1, 1.9], "");
-        Assert.Equal(0.5, ratio.Share, 1e-12);
-        Assert.Equal(0.5, ratio.Shares.Average(), 1e-12);
-        Assert.Equal([0.5, 0.45, 0.55], ratio.Shares.Select(s => Math.Round(s, 12)));
-        Assert.All(claims, claim => Assert.True(claim.Holds, claim.Name));
-        Assert.Equal([Kind.Prediction, Kind.Prediction, Kind.Prediction, Kind.Prediction, Kind.Identity], claims.Select(c => c.Kind));
-        // A wrong prediction fails; near a threshold nothing is told, and the claim is an observation.
-        defects.Judge("a", "m", "t", [1, 2, 1], [1, 2.02, 1.01], "yes");
-        Assert.False(claims.Single(c => c.Name == "a: share that goes away").Holds);
-        Assert.Equal(5, defects.Verdicts.Count);
-        Assert.Equal("in part, but not told apart", defects.Judge("f", "m", "t", [1, 1, 1], [0.7, 0.9, 0.75], "in part").Follows);
-        Assert.Equal(Kind.Observation, claims[^1].Kind);
-        // All that it says then is that the prediction is not ruled out, from either side of the threshold; what is far off still fails.
-        Assert.Equal("no, but not told apart", defects.Judge("f", "m", "t", [1, 1, 1], [0.7, 0.95, 0.9], "in part").Follows);
-        Assert.True(claims.Single(c => c.Name == "f: share that goes away").Holds);
-        defects.Judge("f", "m", "t", [1, 1, 1], [0.7, 0.95, 0.9], "yes");
-        Assert.Equal((false, Kind.Prediction), (claims[^1].Holds, claims[^1].Kind));             // 0.9 is far: just wrong
-        Assert.Contains("'maybe' is no verdict", Assert.Throws<ArgumentException>(() =>
-            defects.Judge("g", "m", "t", [1, 1], [1, 1], "maybe")).Message);
-        Assert.Throws<ArgumentException>(() => defects.Judge("g", "m", "t", [1, 1], [1], "no"));
-    }
-
     [GeneratedRegex("data-bet=\"\\w+\"")]
     private static partial Regex IdPattern();
 

@@ -31,14 +31,19 @@ public static class EstimatorSelection
         return [.. ordered[0].Value.Select((_, replica) =>
         {
             var (low, high, width) = (double.NegativeInfinity, double.PositiveInfinity, double.PositiveInfinity);
+            var last = -1;
             for (var i = 0; i < ordered.Count; i++)
             {
+                // What is not a number says nothing, and is not taken.
+                if (!double.IsFinite(ordered[i].Value[replica]) || double.IsNaN(errors[i][replica]))
+                    continue;
                 width = Math.Min(width, 2 * z * errors[i][replica]);
                 (low, high) = (Math.Max(low, ordered[i].Value[replica] - width), Math.Min(high, ordered[i].Value[replica] + width));
-                if (!(low <= high))
-                    return Math.Max(0, i - 1);
+                if (low > high)
+                    break;
+                last = i;
             }
-            return ordered.Count - 1;
+            return last >= 0 ? last : throw new ArgumentException($"no estimate of replica {replica} is a number", nameof(ordered));
         })];
     }
 
@@ -56,15 +61,23 @@ public static class EstimatorSelection
             throw new ArgumentException($"{nameof(bias)} has {bias.Count} rows of {string.Join(", ", bias.Select(b => b.Length).Distinct())}"
                 + $" numbers, wanted are {candidates.Count} of {candidates[0].Value.Length}", nameof(bias));
         double[][] errors = [.. candidates.Select(candidate => candidate.StandardError)];
-        return [.. candidates[0].Value.Select((_, replica) => Enumerable.Range(0, candidates.Count).MinBy(i =>
-            Math.Pow(bias[i][replica], 2) + Math.Pow(errors[i][replica], 2)))];
+        // A sum that is not a number is no least one.
+        double Error(int i, int replica) => Math.Pow(bias[i][replica], 2) + Math.Pow(errors[i][replica], 2) is var error
+            && double.IsFinite(error + candidates[i].Value[replica]) ? error : double.PositiveInfinity;
+        return [.. candidates[0].Value.Select((_, replica) => Enumerable.Range(0, candidates.Count).MinBy(i => Error(i, replica)) is var best
+            && double.IsFinite(Error(best, replica)) ? best
+            : throw new ArgumentException($"no estimate of replica {replica} is a number", nameof(candidates)))];
     }
 
     /// <summary>The direct estimate of a bias: V̂ minus that of an unbiased estimator on the same log. It has that one's noise.</summary>
     /// <param name="candidates">The estimators.</param>
     /// <param name="unbiased">IPS or doubly robust, on the same log.</param>
+    /// <exception cref="ArgumentException">They differ in replicas.</exception>
     public static double[][] DirectBias(IReadOnlyList<Estimate> candidates, Estimate unbiased)
-        => [.. candidates.Select(candidate => candidate.Value.Zip(unbiased.Value, (v, reference) => v - reference).ToArray())];
+    {
+        RequireAlike([.. candidates, unbiased], nameof(candidates));
+        return [.. candidates.Select(candidate => candidate.Value.Zip(unbiased.Value, (v, reference) => v - reference).ToArray())];
+    }
 
     /// <summary>What Switch's bias is at most: R·mean over impressions of Σ_a π(a|x)·1[w(x, a) &gt; τ], the policy's mass above the
     /// threshold times the greatest error of the model (Wang, Agarwal and Dudík 2017).</summary>
@@ -72,13 +85,19 @@ public static class EstimatorSelection
     /// <param name="policy">π, (replica or 1, context, item).</param>
     /// <param name="threshold">τ ≥ 0.</param>
     /// <param name="greatest">R, the greatest |r − q̂|; 1 for clicks.</param>
-    /// <exception cref="ArgumentException">The whole logger is not known.</exception>
+    /// <exception cref="ArgumentException">The whole logger is not known, or a number is out of its range.</exception>
     public static double[] SwitchBiasBound(LoggedBandit log, Tensor policy, double threshold, double greatest = 1)
     {
+        if (!(threshold >= 0))
+            throw new ArgumentException($"{nameof(threshold)} is {threshold}, allowed is a number in [0, ∞]", nameof(threshold));
+        if (!(greatest >= 0 && double.IsFinite(greatest)))
+            throw new ArgumentException($"{nameof(greatest)} is {greatest}, allowed is a number in [0, ∞)", nameof(greatest));
         var logger = log.Logger ?? throw new ArgumentException("the bound needs the whole logger: it counts what was not shown, too",
             nameof(log));
         using var scope = NewDisposeScope();
-        var above = (policy.to(ScalarType.Float64) * (policy > threshold * logger)).sum(-1, keepdim: true).expand(-1, -1, policy.shape[2]);
+        Distributions.Required(policy, nameof(policy));
+        var unshown = (logger == 0) | (double.IsInfinity(threshold) ? zeros_like(logger, ScalarType.Bool) : policy > threshold * logger);
+        var above = (policy.to(ScalarType.Float64) * unshown).sum(-1, keepdim: true).expand(-1, -1, policy.shape[2]);
         return [.. (log.Probability * log.At(above)).sum(1).ToDoubles().Select(mass => greatest * mass)];
     }
 

@@ -14,12 +14,13 @@ public sealed class ItemGroups
 
     /// <summary>Groups by their members.</summary>
     /// <param name="of">The group of each item, whole numbers from 0.</param>
-    /// <exception cref="ArgumentException">There is no item, or a group is negative.</exception>
+    /// <exception cref="ArgumentException">There is no item, or a group is negative or beyond the number of items.</exception>
     public ItemGroups(IReadOnlyList<int> of)
     {
-        if (of.Count == 0 || of.Min() < 0)
-            throw new ArgumentException($"{nameof(of)} has {of.Count} items, its least group is {of.DefaultIfEmpty(-1).Min()}; wanted is "
-                + "a group from 0 for every item", nameof(of));
+        // One group more than items at most: items that no log has may be a group beside all others.
+        if (of.Count == 0 || of.Min() < 0 || of.Max() > of.Count)
+            throw new ArgumentException($"{nameof(of)} has {of.Count} items, their groups go from {of.DefaultIfEmpty(-1).Min()} to "
+                + $"{of.DefaultIfEmpty(-1).Max()}; wanted is for every item a group from 0, numbered without gaps", nameof(of));
         Of = [.. of];
         _of = tensor(of.Select(group => (long)group).ToArray());
         _of.DetachFromDisposeScope();
@@ -51,7 +52,9 @@ public sealed class ItemGroups
     }
 
     /// <summary>Each item gets its group's number: (…, group) to (…, item).</summary>
-    public Tensor Spread(Tensor ofGroups) => ofGroups.index_select(-1, _of);
+    /// <exception cref="ArgumentException">The table has another number of groups.</exception>
+    public Tensor Spread(Tensor ofGroups) => ofGroups.shape[^1] == Count ? ofGroups.index_select(-1, _of)
+        : throw new ArgumentException($"{nameof(ofGroups)} is of {ofGroups.shape[^1]} groups, there are {Count}", nameof(ofGroups));
 
     /// <summary>
     /// The policy that takes the group as π does and the item within it as the logger does,

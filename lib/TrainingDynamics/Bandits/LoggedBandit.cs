@@ -26,8 +26,22 @@ public sealed class LoggedBandit : IDisposable
         using var scope = NewDisposeScope();
         if (rewards.dim() != 2 || rewards.numel() == 0)
             throw new ArgumentException(
-                $"the log is empty: rewards have the shape [{string.Join(", ", rewards.shape)}], wanted is (replica, impression)",
-                nameof(rewards));
+                $"{(rewards.numel() == 0 ? "the log is empty: " : "")}rewards have the shape [{string.Join(", ", rewards.shape)}], wanted is "
+                + "(replica, impression)", nameof(rewards));
+        foreach (var (name, ids) in new[] { (nameof(contexts), contexts), (nameof(items), items) })
+        {
+            if (ids.is_floating_point())
+                throw new ArgumentException($"{name} are {ids.dtype}, wanted are whole numbers", name);
+        }
+        (contexts, items) = (contexts.to(ScalarType.Int64), items.to(ScalarType.Int64));
+        if (logger is not null && (logger.dim() != 3 || (logger.shape[0] != 1 && logger.shape[0] != rewards.shape[0])))
+            throw new ArgumentException($"{nameof(logger)} has the shape [{string.Join(", ", logger.shape)}], wanted is "
+                + $"({rewards.shape[0]} or 1, context, item)", nameof(logger));
+        if (probability is not null && !(probability.shape.SequenceEqual(rewards.shape) && !(probability < 0).any().item<bool>()
+            && !((probability.sum(1) - 1).abs() > 1e-4).any().item<bool>()))                // NaN, of a diverged policy, is neither
+            throw new ArgumentException($"{nameof(probability)} has the shape [{string.Join(", ", probability.shape)}] and sums to "
+                + $"{probability.sum(-1).reshape(-1)[0].to(ScalarType.Float64).item<double>()}; wanted is a probability for each row of "
+                + $"[{string.Join(", ", rewards.shape)}], none negative, with sum 1", nameof(probability));
         foreach (var (name, column) in new[] { (nameof(contexts), contexts), (nameof(items), items), (nameof(propensities), propensities) })
         {
             if (!column.shape.SequenceEqual(rewards.shape))
@@ -90,6 +104,9 @@ public sealed class LoggedBandit : IDisposable
     /// <exception cref="ArgumentException">The log has a context or an item that the table has not.</exception>
     public Tensor At(Tensor table)
     {
+        if (table.dim() != 3 || (table.shape[0] != 1 && table.shape[0] != Rewards.shape[0]))
+            throw new ArgumentException($"{nameof(table)} has the shape [{string.Join(", ", table.shape)}], wanted is "
+                + $"({Rewards.shape[0]} or 1, context, item)", nameof(table));
         using var scope = NewDisposeScope();
         RequireAll(Contexts, Contexts < table.shape[1], "a context's id", $"0 to {table.shape[1] - 1}", nameof(table));
         RequireAll(Items, Items < table.shape[2], "an item's id", $"0 to {table.shape[2] - 1}", nameof(table));
@@ -126,6 +143,7 @@ public sealed class LoggedBandit : IDisposable
     /// <param name="empty">q̂ where the log has nothing.</param>
     public Tensor CellMeans(int contexts, ItemGroups groups, double empty)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(contexts, 1);
         RequireAll(Contexts, Contexts < contexts, "a context's id", $"0 to {contexts - 1}", nameof(contexts));
         RequireAll(Items, Items < groups.Of.Count, "an item's id", $"0 to {groups.Of.Count - 1}", nameof(groups));
         using var scope = NewDisposeScope();
@@ -156,8 +174,8 @@ public sealed class LoggedBandit : IDisposable
     public IReadOnlyList<(LoggedBandit Others, LoggedBandit Fold)> Folds(int folds)
     {
         if (folds < 2 || folds > Count || Endless)
-            throw new ArgumentException($"{nameof(folds)} is {folds}, allowed are 2 to {Count}, the impressions of a sampled log"
-                + (Endless ? "; this one enumerates" : ""), nameof(folds));
+            throw new ArgumentException($"{nameof(folds)} is {folds}, allowed are 2 and more, at most one for each of {Count} impressions of "
+                + "a sampled log" + (Endless ? "; this one enumerates" : ""), nameof(folds));
         using var scope = NewDisposeScope();
         var fold = arange(Count).remainder(folds);
         LoggedBandit Take(Tensor rows)
@@ -178,6 +196,8 @@ public sealed class LoggedBandit : IDisposable
     /// <param name="items">How many items there are.</param>
     public LoggedBandit WithEstimatedPropensities(int contexts, int items)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(contexts, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(items, 1);
         using var scope = NewDisposeScope();
         using var table = Table(contexts, items);
         var logger = table.Shown / table.Shown.sum(-1, keepdim: true).clamp_min(1e-300);
@@ -187,17 +207,17 @@ public sealed class LoggedBandit : IDisposable
     }
 
     /// <summary>
-    /// How much of a policy the log has not seen, and how much of that no log would see, for each replica. With the policy's mass M on
+    /// How much of a policy the log has not seen, and how much of that no log would see, for each replica. With the policy's mass U on
     /// (context, item) pairs that are not in the log, and G = (1/n)·Σ w over the pairs that are in it once: E[G] is the mass that the logger
-    /// does show and this log missed, but for one impression of n (Good 1953, with weights; ours), so M − G estimates what it never shows.
+    /// does show and this log missed, but for one impression of n (Good 1953, with weights; ours), so U − G estimates what it never shows.
     /// </summary>
     /// <param name="policy">π, (replica or 1, context, item).</param>
-    /// <exception cref="ArgumentException">The log enumerates.</exception>
+    /// <exception cref="InvalidOperationException">The log enumerates, or has a single impression.</exception>
     public MissingMass Missing(Tensor policy)
     {
-        if (Endless)
-            throw new ArgumentException("a log that enumerates misses nothing that its logger shows; see OffPolicyEvaluation.UnseenBy",
-                nameof(policy));
+        if (Endless || Count < 2)
+            throw new InvalidOperationException(Endless ? "a log that enumerates misses nothing that its logger shows; see "
+                + "OffPolicyEvaluation.UnseenBy" : $"a log of {Count} impression says nothing of what it missed, wanted are two");
         using var scope = NewDisposeScope();
         Distributions.Required(policy, nameof(policy));
         var (contexts, items) = ((int)policy.shape[1], (int)policy.shape[2]);
@@ -228,15 +248,15 @@ public sealed class LoggedBandit : IDisposable
 }
 
 /// <summary>What a log has not seen of a policy, one number for each replica; all are shares of the policy's mass.</summary>
-/// <param name="NotInTheLog">M: on pairs that are not in the log.</param>
-/// <param name="InALongerLog">G, from what is in the log once: of M, what the logger shows and this log missed.</param>
+/// <param name="NotInTheLog">U: on pairs that are not in the log.</param>
+/// <param name="InALongerLog">G, from what is in the log once: of U, what the logger shows and this log missed.</param>
 /// <param name="Error">The standard error of G, √(Σw²)/n over what is in the log once.</param>
 /// <param name="MeanWeight">The mean weight: what the logger shows of the policy in all, in expectation.</param>
 /// <param name="MeanWeightError">Its standard error.</param>
 public sealed record MissingMass(double[] NotInTheLog, double[] InALongerLog, double[] Error, double[] MeanWeight, double[] MeanWeightError)
 {
-    /// <summary>M − G: what no log of this logger would see. Its noise is G's, so it may be a little below 0.</summary>
-    public double[] Never => [.. NotInTheLog.Zip(InALongerLog, (m, g) => m - g)];
+    /// <summary>U − G: what no log of this logger would see. Its noise is G's, so it may be a little below 0.</summary>
+    public double[] Never => [.. NotInTheLog.Zip(InALongerLog, (u, g) => u - g)];
 }
 
 /// <summary>A log summed up by cells, (replica, context, item) each.</summary>

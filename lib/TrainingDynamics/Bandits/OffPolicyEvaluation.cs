@@ -103,6 +103,7 @@ public static class OffPolicyEvaluation
             + "may not be in the log; estimate it (LoggedBandit.WithEstimatedPropensities)", nameof(log));
         using var scope = NewDisposeScope();
         var name = $"MIPS, {groups.Count} groups";
+        RequireShape(policy, logger);
         using var unseen = groups.UnseenBy(Distributions.Required(policy, nameof(policy)), logger);
         double[] share = [.. (log.Probability * log.At(unseen.unsqueeze(-1).expand(-1, -1, policy.shape[2]))).sum(1).ToDoubles()];
         if (!seenOnly)
@@ -194,7 +195,16 @@ public static class OffPolicyEvaluation
         var parts = log.Folds(folds).Select(part =>
         {
             using var inner = NewDisposeScope();
-            return judge(part.Fold, fit(part.Others));
+            var (others, fold) = part;
+            using (others)
+            using (fold)
+            {
+                var estimate = judge(fold, fit(others));
+                return estimate.Count == fold.Count && estimate.Value.Length == log.Rewards.shape[0] ? estimate
+                    : throw new ArgumentException($"{nameof(judge)} gave an estimate of {estimate.Count} impressions in "
+                        + $"{estimate.Value.Length} replicas; the fold that it was given has {fold.Count} in {log.Rewards.shape[0]}",
+                        nameof(judge));
+            }
         }).ToArray();
         double[] Pooled(Func<Estimate, int, double> of) => [.. parts[0].Value.Select((_, replica) =>
             parts.Sum(part => part.Count * of(part, replica)) / log.Count)];
@@ -219,14 +229,20 @@ public static class OffPolicyEvaluation
         using var scope = NewDisposeScope();
         if (log.Logger is null)
             return [.. Enumerable.Repeat(double.NaN, (int)log.Rewards.shape[0])];
+        RequireShape(policy, log.Logger);
         var unseen = (policy.to(ScalarType.Float64) * (log.Logger == 0).to(ScalarType.Float64)).sum(-1,
             keepdim: true).expand(-1, -1, policy.shape[2]);
         return (log.Probability * log.At(unseen)).sum(1).ToDoubles();
     }
 
     private static Tensor Expected(Tensor policy, Tensor rewardModel)
-        => (Distributions.Required(policy, nameof(policy)).to(ScalarType.Float64) * rewardModel).sum(-1,
-            keepdim: true).expand(-1, -1, policy.shape[2]);
+    {
+        if (policy.dim() != 3 || rewardModel.dim() != 3 || !policy.shape[1..].SequenceEqual(rewardModel.shape[1..]))
+            throw new ArgumentException($"{nameof(rewardModel)} has the shape [{string.Join(", ", rewardModel.shape)}], the policy "
+                + $"[{string.Join(", ", policy.shape)}]; wanted is (replica or 1, context, item), alike", nameof(rewardModel));
+        return (Distributions.Required(policy, nameof(policy)).to(ScalarType.Float64) * rewardModel).sum(-1, keepdim: true)
+            .expand(-1, -1, policy.shape[2]);
+    }
 
     private static Estimate Mean(string name, LoggedBandit log,
         Tensor policy, bool seenOnly, Func<Tensor, Tensor> limit, Func<Tensor, Tensor> terms)
@@ -260,6 +276,13 @@ public static class OffPolicyEvaluation
             RequireSeen(name, unseen);
         Distributions.Required(policy, nameof(policy));
         return (where(log.Probability > 0, log.At(policy) / log.Propensities.clamp_min(1e-300), 0), unseen);
+    }
+
+    private static void RequireShape(Tensor policy, Tensor logger)
+    {
+        if (policy.dim() != 3 || !policy.shape[1..].SequenceEqual(logger.shape[1..]))
+            throw new ArgumentException($"{nameof(policy)} has the shape [{string.Join(", ", policy.shape)}], the logger "
+                + $"[{string.Join(", ", logger.shape)}]; wanted is (replica or 1, context, item), alike", nameof(policy));
     }
 
     private static void RequireSeen(string name, double[] unseen)

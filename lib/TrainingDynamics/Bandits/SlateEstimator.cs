@@ -68,8 +68,8 @@ public sealed record SlateEstimator(string Name, double[] Constant, double[][] W
     /// <code>
     /// Σ_k w_{1:k}·(click_k − q̂_k) + w_{1:k−1}·E_{a∼π(·|s_{1:k−1})}[q̂_k(s_{1:k−1}, a)]
     /// </code>
-    /// with w as RIPS'. Unbiased where RIPS is, whatever q̂ (Kiyohara et al. 2022, arXiv:2202.01562). There q̂ has the clicks to come as well,
-    /// so that what later slots add is foretold from the first on; a model of each slot's own click leaves that noise in.
+    /// with w as RIPS'. Unbiased where RIPS is, whatever q̂ (Kiyohara et al. 2022, arXiv:2202.01562). There q̂ has the clicks to come as
+    /// well, so that what later slots add is foretold from the first on; a model of each slot's own click leaves that noise in.
     /// </summary>
     /// <param name="world">The slates.</param>
     /// <param name="logger">π₀.</param>

@@ -111,7 +111,7 @@ public static class OneEpoch
         var (train, test) = (Log(shown), Log(tested));
         var run = new OneEpochRun(new Trace("train", replicas), new Trace("test", replicas), new Trace("AUC", replicas),
             [.. Each(test.Rate, test.Click, ClickPrediction.LogLoss)],
-                new Trace("information abundance", replicas), InformationAbundance(tasteV));
+                new Trace("information abundance", replicas), Spectrum.InformationAbundance(tasteV));
         using var optimizer = make?.Invoke(weights) ?? new Adam(weights, settings.Rate);
         var batches = settings.Impressions / settings.Batch;
         var order = arange(settings.Impressions);
@@ -150,7 +150,7 @@ public static class OneEpoch
             run.Train.Add(epoch, seen);
             run.Test.Add(epoch, [.. Each(rate, test.Click, ClickPrediction.LogLoss)]);
             run.Auc.Add(epoch, [.. Each(rate, test.Click, ClickPrediction.Auc)]);
-            run.Abundance.Add(epoch, InformationAbundance(layout.Split(weights)[1]));
+            run.Abundance.Add(epoch, Spectrum.InformationAbundance(layout.Split(weights)[1]));
             Array.Clear(seen);
         });
         Dispose(train);
@@ -163,14 +163,6 @@ public static class OneEpoch
             foreach (var tensor in new[] { log.User, log.Item, log.Click, log.Rate })
                 tensor.Dispose();
         }
-    }
-
-    /// <summary>Σσ/max σ of each replica's (row, width) matrix.</summary>
-    private static double[] InformationAbundance(Tensor embeddings)
-    {
-        using var scope = NewDisposeScope();
-        var values = Replicas.Finite(embeddings.to(ScalarType.Float64), e => linalg.svdvals(e));
-        return (values.sum(1) / values.amax([1])).ToDoubles();
     }
 
     /// <summary>Rows of a table (replica, row, width) at (replica, n) places: (replica, n, width).</summary>

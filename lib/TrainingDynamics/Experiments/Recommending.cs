@@ -49,7 +49,14 @@ public static class Recommending
         return model;
     }
 
-    private static void Continue(Model model, LossFunction loss,
+    /// <summary>Trains a model on from where it is, by a new Adam.</summary>
+    /// <param name="model">Its weights change.</param>
+    /// <param name="loss">The loss of its weights.</param>
+    /// <param name="rate">Adam's, one for all replicas or one for each.</param>
+    /// <param name="steps">Steps.</param>
+    /// <param name="observe">Told the step, from 1.</param>
+    /// <param name="when">After which steps; each by default.</param>
+    public static void Continue(Model model, LossFunction loss,
         PerReplica rate, int steps, Action<int>? observe = null, Func<int, bool>? when = null)
     {
         using var adam = new Adam(model.Weights, rate);

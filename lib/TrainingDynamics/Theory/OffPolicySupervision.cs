@@ -23,6 +23,48 @@ public static class OffPolicySupervision
         return Normalized(logger, reward, r => rounds == 0 ? 0 : rounds * Math.Log(r));
     }
 
+    /// <summary>
+    /// Where a loop ends whose training impressions are one's own in a share α, and the logger's in the rest, cross-entropy on their clicks
+    /// round after round from a policy that shows everything: π ∝ [(1 − α)·π_log + α·π]·r, so
+    /// <code>
+    /// π(a) = (1 − α)·π_log(a)·r(a)/(Z − α·r(a)),   Z such that it sums to 1 over what the logger shows.
+    /// </code>
+    /// If α·r(b) of the best item b that the logger never shows is beyond that Z, then Z = α·r(b), and b has what is left: below some α the
+    /// loop forgets b, above it b lives on the loop's own impressions alone. α = 0 is <see cref="ClickFixedPoint"/>, α = 1 the best item.
+    /// Ours.
+    /// </summary>
+    /// <param name="logger">π_log.</param>
+    /// <param name="reward">r.</param>
+    /// <param name="own">α in [0, 1].</param>
+    /// <exception cref="ArgumentException">As for <see cref="ClickFixedPoint"/>, or α is outside [0, 1].</exception>
+    public static double[] MixedFixedPoint(IReadOnlyList<double> logger, IReadOnlyList<double> reward, double own)
+    {
+        if (!(own is >= 0 and <= 1))
+            throw new ArgumentException($"{nameof(own)} is {own}, allowed is a number in [0, 1]", nameof(own));
+        var shares = Retrained(logger, reward, 0);
+        // Ties of the best share alike, as from an even start.
+        double[] Best(Func<int, bool> among)
+        {
+            var top = reward.Where((_, a) => among(a)).DefaultIfEmpty(double.NaN).Max();
+            bool[] best = [.. reward.Select((r, a) => among(a) && r == top)];
+            return [.. best.Select(b => b ? 1.0 / best.Count(x => x) : 0)];
+        }
+        if (own == 1)
+            return Best(_ => true);
+        double[] At(double z) => [.. shares.Zip(reward, (share, r) => share * r == 0 ? 0 : (1 - own) * share * r / (z - (own * r)))];
+        // Σ falls in Z, from ∞ at α times the best that the logger shows; it is at most 1 at the best in all.
+        var (low, high) = (own * shares.Zip(reward, (share, r) => share > 0 ? r : 0).Max(), reward.Max());
+        for (var i = 0; i < 200; i++)
+        {
+            var middle = (low + high) / 2;
+            (low, high) = At(middle).Sum() > 1 ? (middle, high) : (low, middle);
+        }
+        var unseen = own * reward.Where((_, a) => shares[a] == 0).DefaultIfEmpty(0).Max();
+        var policy = At(Math.Max(high, unseen));
+        return unseen <= high ? [.. policy.Select(p => p / policy.Sum())]
+            : [.. policy.Zip(Best(a => shares[a] == 0), (p, b) => p + (b * (1 - policy.Sum())))];
+    }
+
     /// <summary>The minimum under exponential weights e^{r/τ} for clicks of 0 and 1: π ∝ π_log·(1 + r·(e^{1/τ} − 1)). τ → 0 is <see
     /// cref="ClickFixedPoint"/>, τ → ∞ the logger.</summary>
     /// <exception cref="ArgumentException">As for <see cref="ClickFixedPoint"/>, or τ is not positive.</exception>
