@@ -163,7 +163,10 @@ public class EmbeddingTests
         var counted = OffPolicyEvaluation.Ips(log.WithEstimatedPropensities(Contexts, Items), policy, seenOnly: true);
         Assert.Equal(OffPolicyEvaluation.DirectMethod(log, policy, log.CellMeans(Contexts, ItemGroups.Even(Items, Items), 0)).Value[0],
             counted.Value[0], 1e-12);
+        var missing = log.WithEstimatedPropensities(Contexts, Items).Missing(policy);
         Assert.Equal(log.Missing(policy).NotInTheLog[0], counted.Unseen[0], 1e-12);
+        Assert.Equal(counted.Unseen[0], missing.NotInTheLog[0], 1e-12);
+        Assert.True(double.IsNaN(missing.Never[0]) && double.IsNaN(missing.MeanWeight[0]));
     }
 
     [Fact]

@@ -130,6 +130,27 @@ public class ForetellingTests
     }
 
     [Fact]
+    public void BasesOfOnesOwnAreTakenAsTheyAre()
+    {
+        var settings = new ParitySettings { Steps = 60, Hidden = [16], TestImages = 100 };
+        using var parity = Parity.OnDigits([1, 2], settings);
+        using var model = parity.Base();
+        using var again = Parity.OnDigits([1, 2], settings, weights: model.Weights);
+        using var prompts = parity.Prompts(Parity.Sft1);
+        IReadOnlyList<ParityRun> Tuned(Parity of) => of.FineTune(FineTuning.Sft(), [1e-3], prompts, steps: 5, checkpoints: [5]);
+        Assert.Equal((parity.OldBefore[0], parity.SuccessBefore[1]), (again.OldBefore[0], again.SuccessBefore[1]));
+        Assert.Equal(Tuned(parity), Tuned(again));
+        Assert.Contains("weights are [1, ", Assert.Throws<ArgumentException>(() =>
+            Parity.OnDigits([1, 2], settings, weights: model.Weights.narrow(0, 0, 1))).Message);
+
+        using var sequences = ParitySequences.Load(prompts: 20);
+        using var bases = sequences.Base();
+        using var same = ParitySequences.Of(bases.Weights, [1, 2, 3], prompts: 20);
+        Assert.Equal(sequences.Start().Select(run => run.New), same.Start().Select(run => run.New));
+        Assert.Contains("bases are [3, ", Assert.Throws<ArgumentException>(() => ParitySequences.Of(bases.Weights, [1, 2])).Message);
+    }
+
+    [Fact]
     public void WithoutRepeatsTheBaseIsRightAsOftenAsItsHabitSays()
     {
         using var world = ParitySequences.Load(prompts: 100, repeats: false);

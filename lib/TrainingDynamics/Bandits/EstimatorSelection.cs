@@ -58,14 +58,15 @@ public static class EstimatorSelection
     {
         RequireAlike(candidates, nameof(candidates));
         if (bias.Count != candidates.Count || bias.Any(b => b.Length != candidates[0].Value.Length))
-            throw new ArgumentException($"{nameof(bias)} has {bias.Count} rows of {string.Join(", ", bias.Select(b => b.Length).Distinct())}"
-                + $" numbers, wanted are {candidates.Count} of {candidates[0].Value.Length}", nameof(bias));
+            throw new ArgumentException($"{nameof(bias)} has {bias.Count} rows of "
+                + $"{string.Join(", ", bias.Select(b => b.Length).Distinct())} numbers, wanted are {candidates.Count} of "
+                + $"{candidates[0].Value.Length}", nameof(bias));
         double[][] errors = [.. candidates.Select(candidate => candidate.StandardError)];
         // A sum that is not a number is no least one.
         double Error(int i, int replica) => Math.Pow(bias[i][replica], 2) + Math.Pow(errors[i][replica], 2) is var error
             && double.IsFinite(error + candidates[i].Value[replica]) ? error : double.PositiveInfinity;
-        return [.. candidates[0].Value.Select((_, replica) => Enumerable.Range(0, candidates.Count).MinBy(i => Error(i, replica)) is var best
-            && double.IsFinite(Error(best, replica)) ? best
+        return [.. candidates[0].Value.Select((_, replica) =>
+            Enumerable.Range(0, candidates.Count).MinBy(i => Error(i, replica)) is var best && double.IsFinite(Error(best, replica)) ? best
             : throw new ArgumentException($"no estimate of replica {replica} is a number", nameof(candidates)))];
     }
 

@@ -90,6 +90,10 @@ public sealed class LoggedBandit : IDisposable
     /// <summary>Whether the rows enumerate, each with its probability, instead of sampling.</summary>
     public bool Endless { get; }
 
+    /// <summary>Whether the propensities were counted from the log itself (<see cref="WithEstimatedPropensities"/>): they then say nothing
+    /// of what was not shown.</summary>
+    public bool PropensitiesAreCounted { get; private init; }
+
     /// <summary>Impressions in each replica; rows, of an endless log.</summary>
     public long Count => Rewards.shape[1];
 
@@ -165,7 +169,8 @@ public sealed class LoggedBandit : IDisposable
                 + $"replica (this one has {Rewards.shape[0]})", nameof(logs));
         using var scope = NewDisposeScope();
         return new LoggedBandit(Contexts.reshape(logs, -1), Items.reshape(logs, -1), Rewards.reshape(logs, -1),
-            Propensities.reshape(logs, -1), Logger);
+            Propensities.reshape(logs, -1), Logger)
+        { PropensitiesAreCounted = PropensitiesAreCounted };
     }
 
     /// <summary>Every fold with the others: impression i is in fold i mod folds.</summary>
@@ -182,7 +187,8 @@ public sealed class LoggedBandit : IDisposable
         {
             var at = rows.nonzero().squeeze(1);
             return new LoggedBandit(Contexts.index_select(1, at), Items.index_select(1, at), Rewards.index_select(1, at),
-                Propensities.index_select(1, at), Logger);
+                Propensities.index_select(1, at), Logger)
+            { PropensitiesAreCounted = PropensitiesAreCounted };
         }
         return [.. Enumerable.Range(0, folds).Select(k => (Take(fold != k), Take(fold == k)))];
     }
@@ -203,7 +209,8 @@ public sealed class LoggedBandit : IDisposable
         var logger = table.Shown / table.Shown.sum(-1, keepdim: true).clamp_min(1e-300);
         // A row for every context: where nobody came, any will do, and no impression asks for it.
         logger = where(table.Shown.sum(-1, keepdim: true) > 0, logger, 1.0 / items);
-        return new LoggedBandit(Contexts, Items, Rewards, At(logger).clamp_max(1), logger, Endless ? Probability : null);
+        return new LoggedBandit(Contexts, Items, Rewards, At(logger).clamp_max(1), logger, Endless ? Probability : null)
+        { PropensitiesAreCounted = true };
     }
 
     /// <summary>
@@ -211,6 +218,8 @@ public sealed class LoggedBandit : IDisposable
     /// (context, item) pairs that are not in the log, and G = (1/n)·Σ w over the pairs that are in it once: E[G] is the mass that the logger
     /// does show and this log missed, but for one impression of n (Good 1953, with weights; ours), so U − G estimates what it never shows.
     /// </summary>
+    /// <remarks>Over counted propensities the mean weight is 1 − U whatever the logger is, and G is no estimate of anything: all but U is
+    /// then NaN.</remarks>
     /// <param name="policy">π, (replica or 1, context, item).</param>
     /// <exception cref="InvalidOperationException">The log enumerates, or has a single impression.</exception>
     public MissingMass Missing(Tensor policy)
@@ -226,6 +235,11 @@ public sealed class LoggedBandit : IDisposable
         var missed = (table.Shown.sum(-1) * absent).sum(1);
         var weight = At(policy) / Propensities;
         var once = (At(table.Shown) < 1.5 / Count).to(ScalarType.Float64) * weight;
+        if (PropensitiesAreCounted)
+        {
+            double[] unknown = [.. Enumerable.Repeat(double.NaN, (int)missed.shape[0])];
+            return new MissingMass(missed.ToDoubles(), unknown, unknown, unknown, unknown);
+        }
         return new MissingMass(missed.ToDoubles(), once.mean([1]).ToDoubles(), [.. once.square().sum(1).sqrt().ToDoubles()
             .Select(s => s / Count)], weight.mean([1]).ToDoubles(), [.. weight.std(1).ToDoubles().Select(s => s / Math.Sqrt(Count))]);
     }

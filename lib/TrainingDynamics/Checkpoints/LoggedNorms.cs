@@ -61,7 +61,7 @@ public sealed record LoggedNorms(IReadOnlyList<int> Steps, IReadOnlyDictionary<s
 
     /// <summary>
     /// What the updates added to ‖w‖² between each logged step and the next, over what AdamW's would on white noise:
-    /// (N_b − k²N_a)/(d·Σc²), k and c of <see cref="Averaging"/>. 1 where the law holds; above it the gradients agree from step to step.
+    /// <see cref="Averaging.Push"/>. 1 where the law holds; above it the gradients agree from step to step.
     /// </summary>
     /// <param name="name">The weight.</param>
     /// <param name="size">d, how many numbers it has.</param>
@@ -78,8 +78,7 @@ public sealed record LoggedNorms(IReadOnlyList<int> Steps, IReadOnlyDictionary<s
         return [.. Enumerable.Range(1, Steps.Count - 1).Select(i =>
         {
             var window = Averaging.Of(rate, decay, Steps[i] - Steps[i - 1], t => schedule?.Invoke(Steps[i - 1] + t) ?? 1);
-            var kept = window.Kept * norms[i - 1];
-            return ((norms[i] * norms[i]) - (kept * kept)) / (size * window.Updates.Sum(c => c * c));
+            return window.Push(norms[i - 1] * norms[i - 1], norms[i] * norms[i], size);
         })];
     }
 }

@@ -383,7 +383,7 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
                 report = report with
                 {
                     TurnedByNoise = TurnedByNoise(between, beta1),
-                    Push = sums.HasBefore ? (sums.Now - (between.Kept * between.Kept * sums.Before)) / Added(between, sums) : null,
+                    Push = sums.HasBefore ? between.Push(sums.Before, sums.Now, sums.Size) : null,
                 };
             if (rate is > 0 and var eta && decay is > 0 and var lambda)
                 report = WithEquilibrium(report, eta, lambda, beta1);
@@ -392,16 +392,13 @@ public sealed record RunReport(IReadOnlyList<WeightReport> Weights, WeightReport
             if (IsAdamW && decay is > 0 && Window(_last, _settings.Steps, like, decay) is { } rest)
             {
                 double End(double push) =>
-                    Math.Sqrt(Math.Max(0, (rest.Kept * rest.Kept * sums.Now) + (push * Added(rest, sums))) / sums.Size);
+                    Math.Sqrt(Math.Max(0, (rest.Kept * rest.Kept * sums.Now) + (push * rest.AddedByNoise(sums.Size))) / sums.Size);
                 report = report with { RmsAtEnd = End(1), RmsAtEndWithPush = report.Push is { } push ? End(push) : null };
             }
             return report;
         }
 
         private bool IsAdamW => _settings.Equilibrium is null;
-
-        /// <summary>d·Σc²: what AdamW's updates on white noise add to ‖w‖².</summary>
-        private static double Added(Averaging window, Sums sums) => sums.Size * window.Updates.Sum(c => c * c);
 
         /// <summary>The window of the steps after one and up to another.</summary>
         private Averaging? Window(int? after, int? to, string name, double? decay)

@@ -111,7 +111,7 @@ public sealed class Parity : IDisposable
     private readonly Tensor _weights, _newTestInputs, _oldTestInputs, _newTestCorrect, _baseLog, _oldBaseLog, _fisher;
 
     private Parity(ParitySettings settings, Images newImages, Images oldImages,
-        Images? newTest, Images? oldTest, IReadOnlyList<int> bases, IProgress<Progress>? progress)
+        Images? newTest, Images? oldTest, IReadOnlyList<int> bases, IProgress<Progress>? progress, Tensor? weights)
     {
         (_settings, _bases) = (settings, [.. bases]);
         var (first, second) = (settings.PretrainImages, settings.FineTuneImages);
@@ -128,9 +128,19 @@ public sealed class Parity : IDisposable
         };
         using var random = new ReplicaRandom(bases);
         using var model = new AffineMlp(_shape, random);
-        using var optimizer = settings.Optimizer(model, settings.Rate);
-        using var both = new BothTasks(model, _newTrain.Slice(0, settings.NewImages), _oldTrain.Slice(0, first), settings.Batch, random);
-        Training.Run(both, optimizer, settings.Steps, progress: progress);
+        if (weights is null)
+        {
+            using var optimizer = settings.Optimizer(model, settings.Rate);
+            using var both = new BothTasks(model, _newTrain.Slice(0, settings.NewImages), _oldTrain.Slice(0, first), settings.Batch,
+                random);
+            Training.Run(both, optimizer, settings.Steps, progress: progress);
+        }
+        else if (weights.shape.SequenceEqual(model.Weights.shape) && weights.dtype == model.Weights.dtype)
+            model.Weights.copy_(weights);
+        else
+            throw new ArgumentException($"{nameof(weights)} are [{string.Join(", ", weights.shape)}] of {weights.dtype}, wanted are "
+                + $"[{string.Join(", ", model.Weights.shape)}] of {model.Weights.dtype}: one row for each base, as Base().Weights has them",
+                nameof(weights));
         using var scope = NewDisposeScope();
         _weights = model.Weights.clone().DetachFromDisposeScope();
         _newTestInputs = Inputs(_newTest).DetachFromDisposeScope();
@@ -153,11 +163,14 @@ public sealed class Parity : IDisposable
     /// <param name="bases">A seed for each base.</param>
     /// <param name="settings">Sizes; the defaults fit 1,797 images.</param>
     /// <param name="progress">Told how far pretraining is.</param>
-    public static Parity OnDigits(IReadOnlyList<int> bases, ParitySettings? settings = null, IProgress<Progress>? progress = null)
+    /// <param name="weights">Bases of one's own, (base, parameter), as <see cref="Base"/> has them; nothing is pretrained then.</param>
+    /// <exception cref="ArgumentException">The weights have another shape.</exception>
+    public static Parity OnDigits(IReadOnlyList<int> bases, ParitySettings? settings = null, IProgress<Progress>? progress = null,
+        Tensor? weights = null)
     {
         var split = Digits.Load();
         var all = Shuffled(split.Train.Join(split.Test), seed: 0);
-        return new Parity(settings ?? new ParitySettings(), all, Permuted(all, seed: 1), null, null, bases, progress);
+        return new Parity(settings ?? new ParitySettings(), all, Permuted(all, seed: 1), null, null, bases, progress, weights);
     }
 
     /// <summary>The paper's setting: parity of MNIST digits is new, Fashion-MNIST is old, 785 → 512 → 256 → 10. Which images are taken
@@ -165,7 +178,10 @@ public sealed class Parity : IDisposable
     /// <param name="bases">A seed for each base.</param>
     /// <param name="settings">Sizes; 500 images a task in pretraining, as in the paper.</param>
     /// <param name="progress">Told how far pretraining is.</param>
-    public static Parity OnMnist(IReadOnlyList<int> bases, ParitySettings? settings = null, IProgress<Progress>? progress = null)
+    /// <param name="weights">Bases of one's own, (base, parameter), as <see cref="Base"/> has them; nothing is pretrained then.</param>
+    /// <exception cref="ArgumentException">The weights have another shape.</exception>
+    public static Parity OnMnist(IReadOnlyList<int> bases, ParitySettings? settings = null, IProgress<Progress>? progress = null,
+        Tensor? weights = null)
     {
         var (digits, clothes) = (Mnist.Digits.Load(), Mnist.Fashion.Load());
         return new Parity(settings ?? new ParitySettings
@@ -176,7 +192,8 @@ public sealed class Parity : IDisposable
             Steps = 400,
             Batch = 64
         },
-            Shuffled(digits.Train, 0), Shuffled(clothes.Train, 0), Shuffled(digits.Test, 0), Shuffled(clothes.Test, 0), bases, progress);
+            Shuffled(digits.Train, 0), Shuffled(clothes.Train, 0), Shuffled(digits.Test, 0), Shuffled(clothes.Test, 0), bases, progress,
+            weights);
     }
 
     /// <summary>Old accuracy of each base before fine-tuning.</summary>

@@ -102,6 +102,23 @@ public sealed class ParitySequences : IDisposable
                 + $"{model.Layout.Size * sizeof(float)}");
     }
 
+    /// <summary>Bases of one's own.</summary>
+    /// <param name="bases">Weights, (base, parameter), as <see cref="Base"/> has them.</param>
+    /// <param name="seeds">One for each base.</param>
+    /// <param name="prompts">As for <see cref="Load"/>.</param>
+    /// <param name="repeats">As for <see cref="Load"/>.</param>
+    /// <exception cref="ArgumentException">The weights have another shape, or there is not one seed for each.</exception>
+    public static ParitySequences Of(Tensor bases, IReadOnlyList<int> seeds, int prompts = 200, bool repeats = true)
+    {
+        using var random = new ReplicaRandom(seeds);
+        using var model = new Transformer(Shape, random);
+        return bases.shape.SequenceEqual(model.Weights.shape) && bases.dtype == model.Weights.dtype
+            ? new ParitySequences(bases.clone().DetachFromDisposeScope(), prompts, seeds, repeats)
+            : throw new ArgumentException($"{nameof(bases)} are [{string.Join(", ", bases.shape)}] of {bases.dtype}, wanted are "
+                + $"[{string.Join(", ", model.Weights.shape)}] of {model.Weights.dtype}: one row for each seed, as Base().Weights has them",
+                nameof(bases));
+    }
+
     /// <summary>Trains bases from nothing, all tasks in equal parts, and gives their weights as float32 bytes: what <see cref="Load"/>
     /// reads.</summary>
     /// <param name="seeds">One base each.</param>

@@ -45,6 +45,18 @@ public sealed record Averaging(double Kept, double[] Updates)
         return Of([.. Enumerable.Range(1, steps).Select(t => rate * (schedule?.Invoke(t) ?? 1))], [.. Enumerable.Repeat(decay, steps)]);
     }
 
+    /// <summary>d·Σc²: what updates of one size per number and of independent signs, AdamW's on white noise, add to ‖w‖² over the
+    /// window.</summary>
+    /// <param name="size">d, how many numbers the weight has.</param>
+    public double AddedByNoise(double size) => size * Updates.Sum(c => c * c);
+
+    /// <summary>(N − k²·N_0)/(d·Σc²): what the updates did add to ‖w‖², over that. 1 on white noise; above it the updates agree from step
+    /// to step.</summary>
+    /// <param name="before">N_0 = ‖w‖² before the window.</param>
+    /// <param name="now">N after it.</param>
+    /// <param name="size">d.</param>
+    public double Push(double before, double now, double size) => (now - (Kept * Kept * before)) / AddedByNoise(size);
+
     /// <summary>The share of Σ c_i that the last <paramref name="part"/> of the steps has.</summary>
     /// <param name="part">In [0, 1]; the steps are rounded to whole ones.</param>
     /// <exception cref="ArgumentException"><paramref name="part"/> is out of its range.</exception>
