@@ -21,6 +21,7 @@ public partial class HouseTests
         ("Measurement", ["Runtime", "Models"]),
         ("Objectives", ["Runtime", "Data", "Models", "Tasks", "Measurement"]),
         ("Bandits", ["Runtime", "Data", "Models"]),
+        ("Codes", ["Runtime"]),
         ("Figures", ["Runtime", "Notebook", "Measurement"]),
         ("Claims", ["Notebook", "Data"]),
         ("Experiments", ["Runtime", "Theory", "Notebook", "Data",

@@ -1,6 +1,6 @@
-using TrainingDynamics.Runtime;
 using MathNet.Numerics.Distributions;
 using TorchSharp;
+using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
 
 namespace TrainingDynamics.Bandits;
