@@ -37,8 +37,8 @@ public class EmbeddingTests
         Assert.Equal(log.MeanReward()[0], OffPolicyEvaluation.Mips(log, policy, ItemGroups.Even(Items, 1)).Value[0], 1e-12);
     }
 
-    /// <summary>Theorem 3.5 of Saito and Joachims 2022 by pairs of items of a group, the covariance of weights and rewards within groups, and
-    /// the value of the policy that takes the item as the logger does: one number.</summary>
+    /// <summary>Theorem 3.5 of Saito and Joachims 2022 by pairs of items of a group, the covariance of weights and rewards within groups,
+    /// and the value of the policy that takes the item as the logger does: one number.</summary>
     [Theory]
     [InlineData(2)]
     [InlineData(4)]
@@ -136,8 +136,8 @@ public class EmbeddingTests
         Assert.Equal(value, mean, 3 * error);
 
         var cells = logs.CellMeans(Contexts, ItemGroups.Even(Items, Items), 0.2);
-        Assert.Equal(OffPolicyEvaluation.DirectMethod(logs, policy, cells).Value, OffPolicyEvaluation.DoublyRobust(logs, policy, cells).Value,
-            (a, b) => Math.Abs(a - b) < 1e-12);
+        Assert.Equal(OffPolicyEvaluation.DirectMethod(logs, policy, cells).Value,
+            OffPolicyEvaluation.DoublyRobust(logs, policy, cells).Value, (a, b) => Math.Abs(a - b) < 1e-12);
     }
 
     private static double SameLog(ClickWorld world, Tensor logger, Tensor policy, ItemGroups of, int n, double empty)

@@ -62,8 +62,8 @@ public sealed class ItemGroups
     /// π̃(a|x) = π(e|x)·π_log(a|x)/π_log(e|x),   e the group of a.
     /// </code>
     /// Its weight over the logger, π(e|x)/π_log(e|x), is the marginalized one of MIPS (Saito and Joachims 2022, arXiv:2202.06317): MIPS
-    /// for π is IPS for π̃, so all that MIPS gets wrong is V(π̃) − V(π). It is nothing if items of a group earn alike (no direct effect), or
-    /// if π chooses within groups as the logger does. That it is IPS of another policy is ours; the paper's theorem on the bias says the
+    /// for π is IPS for π̃, so all that MIPS gets wrong is V(π̃) − V(π). It is nothing if items of a group earn alike (no direct effect),
+    /// or if π chooses within groups as the logger does. That it is IPS of another policy is ours; the paper's theorem on the bias says the
     /// same by pairs of items.
     /// </summary>
     /// <param name="policy">π, (replica or 1, context, item).</param>

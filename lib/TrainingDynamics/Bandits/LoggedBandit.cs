@@ -26,8 +26,8 @@ public sealed class LoggedBandit : IDisposable
         using var scope = NewDisposeScope();
         if (rewards.dim() != 2 || rewards.numel() == 0)
             throw new ArgumentException(
-                $"{(rewards.numel() == 0 ? "the log is empty: " : "")}rewards have the shape [{string.Join(", ", rewards.shape)}], wanted is "
-                + "(replica, impression)", nameof(rewards));
+                $"{(rewards.numel() == 0 ? "the log is empty: " : "")}rewards have the shape [{string.Join(", ", rewards.shape)}], wanted "
+                + "is (replica, impression)", nameof(rewards));
         foreach (var (name, ids) in new[] { (nameof(contexts), contexts), (nameof(items), items) })
         {
             if (ids.is_floating_point())
@@ -158,15 +158,15 @@ public sealed class LoggedBandit : IDisposable
         return groups.Spread(where(shown > 0, earned / shown.clamp_min(1e-300), empty)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>One long log as many short ones: impression i of log k is impression k·(Count/logs) + i. As good as so many logs drawn anew,
-    /// since impressions are independent.</summary>
+    /// <summary>One long log as many short ones: impression i of log k is impression k·(Count/logs) + i. As good as so many logs drawn
+    /// anew, since impressions are independent.</summary>
     /// <param name="logs">How many; divides the number of impressions. The log has one replica.</param>
     /// <exception cref="ArgumentException">It does not divide, or there is more than one replica.</exception>
     public LoggedBandit Cut(int logs)
     {
         if (logs < 1 || Endless || Rewards.shape[0] != 1 || Count % logs != 0)
-            throw new ArgumentException($"{nameof(logs)} is {logs}, wanted is a divisor of the {Count} impressions of a sampled log with one "
-                + $"replica (this one has {Rewards.shape[0]})", nameof(logs));
+            throw new ArgumentException($"{nameof(logs)} is {logs}, wanted is a divisor of the {Count} impressions of a sampled log with "
+                + $"one replica (this one has {Rewards.shape[0]})", nameof(logs));
         using var scope = NewDisposeScope();
         return new LoggedBandit(Contexts.reshape(logs, -1), Items.reshape(logs, -1), Rewards.reshape(logs, -1),
             Propensities.reshape(logs, -1), Logger)
@@ -179,8 +179,8 @@ public sealed class LoggedBandit : IDisposable
     public IReadOnlyList<(LoggedBandit Others, LoggedBandit Fold)> Folds(int folds)
     {
         if (folds < 2 || folds > Count || Endless)
-            throw new ArgumentException($"{nameof(folds)} is {folds}, allowed are 2 and more, at most one for each of {Count} impressions of "
-                + "a sampled log" + (Endless ? "; this one enumerates" : ""), nameof(folds));
+            throw new ArgumentException($"{nameof(folds)} is {folds}, allowed are 2 and more, at most one for each of {Count} impressions "
+                + "of a sampled log" + (Endless ? "; this one enumerates" : ""), nameof(folds));
         using var scope = NewDisposeScope();
         var fold = arange(Count).remainder(folds);
         LoggedBandit Take(Tensor rows)
@@ -194,8 +194,8 @@ public sealed class LoggedBandit : IDisposable
     }
 
     /// <summary>
-    /// The same log with propensities that are counted: p̂(a|x) = n(x, a)/n(x), and so for the whole logger; a context that was not seen has
-    /// none. Over them IPS is the direct method with every cell's mean, and nothing for cells that the log has not (an identity): right
+    /// The same log with propensities that are counted: p̂(a|x) = n(x, a)/n(x), and so for the whole logger; a context that was not seen
+    /// has none. Over them IPS is the direct method with every cell's mean, and nothing for cells that the log has not (an identity): right
     /// where every cell was shown often, too low elsewhere.
     /// </summary>
     /// <param name="contexts">How many contexts there are.</param>
@@ -215,8 +215,9 @@ public sealed class LoggedBandit : IDisposable
 
     /// <summary>
     /// How much of a policy the log has not seen, and how much of that no log would see, for each replica. With the policy's mass U on
-    /// (context, item) pairs that are not in the log, and G = (1/n)·Σ w over the pairs that are in it once: E[G] is the mass that the logger
-    /// does show and this log missed, but for one impression of n (Good 1953, with weights; ours), so U − G estimates what it never shows.
+    /// (context, item) pairs that are not in the log, and G = (1/n)·Σ w over the pairs that are in it once: E[G] is the mass that the
+    /// logger does show and this log missed, but for one impression of n (Good 1953, with weights; ours), so U − G estimates what it never
+    /// shows.
     /// </summary>
     /// <remarks>Over counted propensities the mean weight is 1 − U whatever the logger is, and G is no estimate of anything: all but U is
     /// then NaN.</remarks>
@@ -231,7 +232,7 @@ public sealed class LoggedBandit : IDisposable
         Distributions.Required(policy, nameof(policy));
         var (contexts, items) = ((int)policy.shape[1], (int)policy.shape[2]);
         using var table = Table(contexts, items);
-        var absent = (policy.to(ScalarType.Float64) * (table.Shown == 0)).sum(-1);                                      // (replica, context)
+        var absent = (policy.to(ScalarType.Float64) * (table.Shown == 0)).sum(-1);                                     // (replica, context)
         var missed = (table.Shown.sum(-1) * absent).sum(1);
         var weight = At(policy) / Propensities;
         var once = (At(table.Shown) < 1.5 / Count).to(ScalarType.Float64) * weight;

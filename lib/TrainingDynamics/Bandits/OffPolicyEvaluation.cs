@@ -180,8 +180,8 @@ public static class OffPolicyEvaluation
     }
 
     /// <summary>
-    /// An estimator with a model that is fitted to the log itself, each fold judged with what the others say: mean over all impressions, the
-    /// model independent of the impression that it is held against. So doubly robust is unbiased again; with a model fitted to the same
+    /// An estimator with a model that is fitted to the log itself, each fold judged with what the others say: mean over all impressions,
+    /// the model independent of the impression that it is held against. So doubly robust is unbiased again; with a model fitted to the same
     /// impressions it is not.
     /// </summary>
     /// <param name="log">A sampled log.</param>
@@ -189,7 +189,8 @@ public static class OffPolicyEvaluation
     /// <param name="fit">The model, from the other folds.</param>
     /// <param name="judge">The estimate, of a fold with the model.</param>
     /// <exception cref="ArgumentException">There are fewer than two folds, or fewer impressions than folds.</exception>
-    public static Estimate CrossFitted(LoggedBandit log, int folds, Func<LoggedBandit, Tensor> fit, Func<LoggedBandit, Tensor, Estimate> judge)
+    public static Estimate CrossFitted(LoggedBandit log, int folds, Func<LoggedBandit, Tensor> fit,
+        Func<LoggedBandit, Tensor, Estimate> judge)
     {
         using var scope = NewDisposeScope();
         var parts = log.Folds(folds).Select(part =>

@@ -34,8 +34,8 @@ public sealed class OwnLog : IDisposable
     /// <summary>The file had no propensities; they are n(x, a)/n(x) (<see cref="LoggedBandit.WithEstimatedPropensities"/>).</summary>
     public bool PropensitiesAreEstimated { get; }
 
-    /// <summary>The items' groups, where the log has a column of them. Items that only the policy has, and it names no group for, are a group
-    /// of their own, which no log shows.</summary>
+    /// <summary>The items' groups, where the log has a column of them. Items that only the policy has, and it names no group for, are a
+    /// group of their own, which no log shows.</summary>
     public ItemGroups? Groups { get; }
 
     /// <summary>
@@ -46,9 +46,9 @@ public sealed class OwnLog : IDisposable
     /// </summary>
     /// <param name="logFile">Path of the log.</param>
     /// <param name="policyFile">Path of the policy.</param>
-    /// <exception cref="DataFileException">A file is missing or has no such columns, a line has another number of fields, a number cannot be
-    /// read or is out of its range, an item has two groups, a pair stands twice, the policy lacks a context of the log, shows none of its
-    /// items or does not sum to one, or there are too many pairs: says which file, line and value.</exception>
+    /// <exception cref="DataFileException">A file is missing or has no such columns, a line has another number of fields, a number cannot
+    /// be read or is out of its range, an item has two groups, a pair stands twice, the policy lacks a context of the log, shows none of
+    /// its items or does not sum to one, or there are too many pairs: says which file, line and value.</exception>
     public static OwnLog Read(string logFile, string policyFile)
     {
         var (contexts, items, groups) = (new Names(), new Names(), new Names());

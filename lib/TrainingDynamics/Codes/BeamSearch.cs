@@ -32,8 +32,8 @@ public static class BeamSearch
             var scores = next(beams);
             if (scores.Length != beams.Length || scores.Any(s => s.Length != index.Values))
                 throw new ArgumentException($"{nameof(next)} gave {scores.Length} rows of "
-                    + $"{string.Join(", ", scores.Select(s => s.Length).Distinct())} numbers for {beams.Length} beams and {index.Values} values",
-                    nameof(next));
+                    + $"{string.Join(", ", scores.Select(s => s.Length).Distinct())} numbers for {beams.Length} beams and {index.Values} "
+                    + "values", nameof(next));
             var grown = new List<Beam>();
             foreach (var (i, beam) in beams.Index())
             {
