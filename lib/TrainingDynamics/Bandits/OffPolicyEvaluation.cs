@@ -99,8 +99,8 @@ public static class OffPolicyEvaluation
     /// <exception cref="ArgumentException">The whole logger is not known, or it never shows a group that the policy shows.</exception>
     public static Estimate Mips(LoggedBandit log, Tensor policy, ItemGroups groups, bool seenOnly = false)
     {
-        var logger = log.Logger ?? throw new ArgumentException("MIPS needs the whole logger: what it gives a group is a sum over items that "
-            + "may not be in the log; estimate it (LoggedBandit.WithEstimatedPropensities)", nameof(log));
+        var logger = log.Logger ?? throw new ArgumentException("MIPS needs the whole logger: what it gives a group is a sum over items "
+            + "that may not be in the log; estimate it (LoggedBandit.WithEstimatedPropensities)", nameof(log));
         using var scope = NewDisposeScope();
         var name = $"MIPS, {groups.Count} groups";
         RequireShape(policy, logger);
