@@ -37,7 +37,7 @@ public class EmbeddingTests
         Assert.Equal(log.MeanReward()[0], OffPolicyEvaluation.Mips(log, policy, ItemGroups.Even(Items, 1)).Value[0], 1e-12);
     }
 
-    /// <summary>Theorem 3.5 of Saito and Joachims 2022 by pairs of items of a group, the covariance of weights and rewards within groups,
+    /// <summary>The bias of Saito and Joachims 2022 by pairs of items of a group, the covariance of weights and rewards within groups,
     /// and the value of the policy that takes the item as the logger does: one number.</summary>
     [Theory]
     [InlineData(2)]
