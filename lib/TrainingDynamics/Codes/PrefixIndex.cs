@@ -29,7 +29,8 @@ public sealed class PrefixIndex
             if (item.FirstOrDefault(code => code < 0 || code >= values, -1) is var code && (code != -1 || item.Contains(-1)))
                 throw new ArgumentException($"item {i} has the code {code}, allowed are 0 to {values - 1}", nameof(items));
         }
-        _items = [.. Enumerable.Range(0, items.Count).Order(Comparer<int>.Create((a, b) => Compare(items[a], items[b])))];
+        _items = [.. Enumerable.Range(0, items.Count)];
+        Array.Sort(_items, (a, b) => Compare(items[a], items[b]) is var order && order != 0 ? order : a.CompareTo(b));
         (_first, _codes) = (new int[Length][], new int[Length][]);
         var starts = new List<int> { 0, items.Count };                                 // of the nodes of a depth among the sorted items
         for (var depth = 0; depth < Length; depth++)

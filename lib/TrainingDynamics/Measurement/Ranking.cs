@@ -16,7 +16,8 @@ public readonly record struct Rank(int Before, int Tied)
 /// <summary>
 /// Ranking metrics over full rankings: every item that is not excluded competes. Sampling a hundred competitors instead ranks recommenders
 /// in another
-/// order (Krichene and Rendle 2020, doi:10.1145/3394486.3403226), so it is not offered.
+/// order (Krichene and Rendle 2020, doi:10.1145/3394486.3403226), so it is not offered; what it
+/// would say is a formula, <c>Theory.SampledMetric</c>.
 /// </summary>
 public static class Ranking
 {
@@ -48,6 +49,31 @@ public static class Ranking
     /// <summary>HR@K: the share of users whose held-out item is among the first K; of T tied items each order is as likely.</summary>
     public static double HitRate(IReadOnlyList<Rank> ranks, int slots)
         => Required(ranks, slots).Average(rank => Math.Clamp((slots - rank.Before) / (double)rank.Tied, 0, 1));
+
+    /// <summary>
+    /// The hit rate at K in expectation, where the truth is known: of each row the truth's probability of the K items with the greatest
+    /// scores; of tied items each order is as likely. No held-out item is drawn, so there is no noise from drawing it.
+    /// </summary>
+    /// <param name="scores">(…, row, item), finite.</param>
+    /// <param name="truth">Probabilities of the next item, of the same shape.</param>
+    /// <param name="slots">K, 1 to the number of items.</param>
+    /// <returns>(…), the mean over the rows.</returns>
+    /// <exception cref="ArgumentException">The shapes differ, a score is not finite, or K is out of its range.</exception>
+    public static Tensor ExpectedHitRate(Tensor scores, Tensor truth, int slots)
+    {
+        using var scope = NewDisposeScope();
+        if (scores.dim() < 2 || !scores.shape.SequenceEqual(truth.shape))
+            throw new ArgumentException($"{nameof(scores)} have the shape [{string.Join(", ", scores.shape)}], the truth "
+                + $"[{string.Join(", ", truth.shape)}]; wanted is one shape, (…, row, item)", nameof(scores));
+        if (slots < 1 || slots > scores.shape[^1])
+            throw new ArgumentException($"{nameof(slots)} is {slots}, allowed are 1 to {scores.shape[^1]}, the items", nameof(slots));
+        if (!scores.isfinite().all().item<bool>())
+            throw new ArgumentException("a score is not finite", nameof(scores));
+        var least = scores.topk(slots, dim: -1).values.amin([-1], keepdim: true);
+        var (above, tied) = ((scores > least).to(truth.dtype), (scores == least).to(truth.dtype));
+        var left = (slots - above.sum(-1)) / tied.sum(-1);
+        return ((above * truth).sum(-1) + ((tied * truth).sum(-1) * left)).mean([-1]).MoveToOuterDisposeScope();
+    }
 
     /// <summary>NDCG@K with one relevant item: the mean of 1/log₂(1 + rank) where the rank is at most K, else 0; the expectation over the
     /// order of ties.</summary>

@@ -27,7 +27,7 @@ public sealed record TransformerShape
     /// <summary>Different tokens.</summary>
     public required int Vocabulary { get; init; }
 
-    /// <summary>Tokens of an input.</summary>
+    /// <summary>Positions there are: the tokens of an input, where each has its own.</summary>
     public required int Context { get; init; }
 
     /// <summary>Blocks of attention and feed-forward.</summary>
@@ -69,6 +69,26 @@ public sealed record TransformerShape
 
     /// <summary>float32 or float64.</summary>
     public ScalarType Dtype { get; init; } = ScalarType.Float32;
+}
+
+/// <summary>How a transformer reads a sequence that is no plain text: which tokens see which, where they stand, and which of them still
+/// matter in the last layers.</summary>
+public sealed record Reading
+{
+    /// <summary>(query, key), true where a token may look; every token sees at least one. By default those before it in the order of
+    /// the sequence and itself, wherever they stand.</summary>
+    public Tensor? Mask { get; init; }
+
+    /// <summary>Where each token stands, from 0 to below the context; 0, 1, 2, … by default. Tokens may share a place.</summary>
+    public IReadOnlyList<int>? Positions { get; init; }
+
+    /// <summary>In the last <see cref="LastLayers"/> layers only so many last tokens are computed, and scores are given for them
+    /// alone; they still look at the others' keys and values of the layer's own input. All by default.</summary>
+    public int? LastTokens { get; init; }
+
+    /// <summary>See <see cref="LastTokens"/>; 1 to the number of layers. With 1 nothing is lost (what the others would have become, nobody
+    /// reads); with more the others stop where they were. Without <see cref="LastTokens"/> it says nothing.</summary>
+    public int LastLayers { get; init; } = 1;
 }
 
 /// <summary>
@@ -171,10 +191,21 @@ public sealed class Transformer : Model
 
     /// <summary>Scores (replica, batch·position, token) of the next token; <paramref name="inputs"/> are tokens (replica, batch, position),
     /// whole numbers.</summary>
-    public override Tensor Forward(Tensor weights, Tensor inputs)
+    public override Tensor Forward(Tensor weights, Tensor inputs) => Forward(weights, inputs, new Reading());
+
+    /// <summary>The same of a sequence that is read in another way.</summary>
+    /// <param name="weights">(replica, parameter).</param>
+    /// <param name="inputs">Tokens (replica or 1, batch, position), whole numbers.</param>
+    /// <param name="reading">Who sees whom, and where.</param>
+    /// <returns>(replica, batch·position, token); of the last tokens alone where the reading says so.</returns>
+    /// <exception cref="ArgumentException">The sequence is longer than the positions, a token is out of the vocabulary, or the reading does
+    /// not fit: a mask of another shape or one that lets a token see nothing, positions out of range, a number of tokens or layers that
+    /// there is not.</exception>
+    public Tensor Forward(Tensor weights, Tensor inputs, Reading reading)
     {
         using var scope = NewDisposeScope();
         var replicas = weights.shape[0];
+        var (mask, places) = Required(inputs, replicas, reading);
         var sphere = _shape.Placement == NormPlacement.Sphere;
         var parts = Layout.Zip(Layout.Split(weights)).ToDictionary(p => p.First.Name,
             p => sphere && p.First.Invariance == Invariance.Rows ? p.Second / p.Second.norm(-1, keepdim: true) : p.Second);
@@ -184,13 +215,23 @@ public sealed class Transformer : Model
         // (replica, batch·position, width)
         var x = parts["E"].reshape(-1, width).index_select(0, rows).reshape(replicas, batch * length, width);
         if (!_shape.Rotary)
-            x = (x.reshape(replicas, batch, length, width) + parts["P"].narrow(1, 0, length).unsqueeze(1)).reshape(replicas, -1, width);
+            x = (x.reshape(replicas, batch, length, width) + parts["P"].index_select(1, places).unsqueeze(1)).reshape(replicas, -1, width);
         if (sphere)
             x = Unit(x);
+        // Who stops before the last layers is read there as it was then: keys and values of a stream that no longer changes.
+        var (last, lastFrom) = (reading.LastTokens ?? length, _shape.Layers - reading.LastLayers);
         for (var l = 1; l <= _shape.Layers; l++)
         {
-            x = Sublayer(x, $"gain{l}a", h => Attention(h, l));
-            x = Sublayer(x, $"gain{l}f", h => FeedForward(h, l));
+            if (l <= lastFrom || last == length)
+            {
+                x = Sublayer(x, $"gain{l}a", h => Attention(h, l, length));
+                x = Sublayer(x, $"gain{l}f", h => FeedForward(h, l));
+                continue;
+            }
+            var kept = Sublayer(x, $"gain{l}a", h => Attention(h, l, last), Last);
+            kept = Sublayer(kept, $"gain{l}f", h => FeedForward(h, l));
+            x = l == _shape.Layers ? kept : cat([x.reshape(replicas, batch, length, width).narrow(2, 0, length - last),
+                kept.reshape(replicas, batch, last, width)], 2).reshape(replicas, -1, width);
         }
         if (_shape.Placement == NormPlacement.Pre)
             x = Norm(x) * parts["gain"].unsqueeze(1);
@@ -199,13 +240,20 @@ public sealed class Transformer : Model
 
         Tensor Unit(Tensor h) => h / h.norm(-1, keepdim: true);
 
-        Tensor Sublayer(Tensor h, string gain, Func<Tensor, Tensor> f) => _shape.Placement switch
+        // f reads the whole stream; what it is added to may be a part of it.
+        Tensor Sublayer(Tensor h, string gain, Func<Tensor, Tensor> f, Func<Tensor, Tensor>? part = null)
         {
-            NormPlacement.Pre => h + f(Norm(h) * parts[gain].unsqueeze(1)),
-            NormPlacement.Sphere => Unit(h + (parts[gain].unsqueeze(1) * (Unit(f(h)) - h))),
-            NormPlacement.Post => Norm(h + f(h)) * parts[gain].unsqueeze(1),
-            _ => h + f(h),
-        };
+            var to = part is null ? h : part(h);
+            return _shape.Placement switch
+            {
+                NormPlacement.Pre => to + f(Norm(h) * parts[gain].unsqueeze(1)),
+                NormPlacement.Sphere => Unit(to + (parts[gain].unsqueeze(1) * (Unit(f(h)) - to))),
+                NormPlacement.Post => Norm(to + f(h)) * parts[gain].unsqueeze(1),
+                _ => to + f(h),
+            };
+        }
+
+        Tensor Last(Tensor h) => h.reshape(replicas, batch, length, width).narrow(2, length - last, last).reshape(replicas, -1, width);
 
         Tensor Norm(Tensor h) => _shape.Normalization.Apply(h, _shape.Epsilon);
 
@@ -217,20 +265,58 @@ public sealed class Transformer : Model
         Tensor Hidden(Tensor h, int l) => Linear(_shape.SwiGlu
             ? nn.functional.silu(Linear(h, $"gate{l}")) * Linear(h, $"up{l}") : nn.functional.relu(Linear(h, $"up{l}")), $"down{l}");
 
-        Tensor Attention(Tensor h, int l)
+        // Of so many last tokens.
+        Tensor Attention(Tensor h, int l, long queries)
         {
             var size = width / _shape.Heads;
             // (replica·batch, head, position, size)
-            Tensor Heads(string name) => Linear(h, name).reshape(replicas * batch, length, _shape.Heads, size).transpose(1, 2);
-            var (q, k, v) = (Heads($"q{l}"), Heads($"k{l}"), Heads($"v{l}"));
+            Tensor Heads(Tensor of, string name) => Linear(of, name).reshape(replicas * batch, -1, _shape.Heads, size).transpose(1, 2);
+            var (q, k, v) = (Heads(queries == length ? h : Last(h), $"q{l}"), Heads(h, $"k{l}"), Heads(h, $"v{l}"));
             if (_shape.QueryKeyNorm || sphere)
                 (q, k) = (Normalization.RmsNorm.Apply(q, _shape.Epsilon), Normalization.RmsNorm.Apply(k, _shape.Epsilon));
             if (_rotation is { } r)
-                (q, k) = (Rotate(q, r.Cos.narrow(0, 0, length), r.Sin.narrow(0, 0, length)),
-                    Rotate(k, r.Cos.narrow(0, 0, length), r.Sin.narrow(0, 0, length)));
-            var attention = ((q.matmul(k.transpose(2, 3)) / Math.Sqrt(size)) + _mask.narrow(0, 0, length).narrow(1, 0, length)).softmax(-1);
-            return Linear(attention.matmul(v).transpose(1, 2).reshape(replicas, batch * length, width), $"o{l}");
+            {
+                var own = places.narrow(0, length - queries, queries);
+                (q, k) = (Rotate(q, r.Cos.index_select(0, own), r.Sin.index_select(0, own)),
+                    Rotate(k, r.Cos.index_select(0, places), r.Sin.index_select(0, places)));
+            }
+            var attention = ((q.matmul(k.transpose(2, 3)) / Math.Sqrt(size)) + mask.narrow(0, length - queries, queries)).softmax(-1);
+            return Linear(attention.matmul(v).transpose(1, 2).reshape(replicas, batch * queries, width), $"o{l}");
         }
+    }
+
+    /// <summary>The mask as numbers that are added to the scores, (query, key), and the tokens' positions.</summary>
+    private (Tensor Mask, Tensor Positions) Required(Tensor inputs, long replicas, Reading reading)
+    {
+        if (inputs.dim() != 3 || (inputs.shape[0] != 1 && inputs.shape[0] != replicas))
+            throw new ArgumentException($"{nameof(inputs)} have the shape [{string.Join(", ", inputs.shape)}], wanted is "
+                + $"({replicas} or 1, batch, position)", nameof(inputs));
+        var length = inputs.shape[2];
+        if (length < 1 || (reading.Positions is null && length > _shape.Context))
+            throw new ArgumentException($"{nameof(inputs)} have {length} tokens, there are positions for 1 to {_shape.Context}",
+                nameof(inputs));
+        if (reading.Positions is { } given && (given.Count != length || given.Any(p => p < 0 || p >= _shape.Context)))
+            throw new ArgumentException($"{nameof(reading.Positions)} are {given.Count} for {length} tokens, from {given.DefaultIfEmpty(-1).Min()} to "
+                + $"{given.DefaultIfEmpty(-1).Max()}; allowed are 0 to {_shape.Context - 1}, one a token", nameof(reading));
+        if (reading.LastTokens is { } tokens && (tokens < 1 || tokens > length))
+            throw new ArgumentException($"{nameof(reading.LastTokens)} is {tokens}, allowed are 1 to {length}, the tokens", nameof(reading));
+        if (reading.LastLayers < 1 || reading.LastLayers > _shape.Layers)
+            throw new ArgumentException($"{nameof(reading.LastLayers)} is {reading.LastLayers}, allowed are 1 to {_shape.Layers}",
+                nameof(reading));
+        if (((inputs < 0) | (inputs >= _shape.Vocabulary)).any().item<bool>())
+            throw new ArgumentException($"{nameof(inputs)} are tokens from {inputs.min().item<long>()} to {inputs.max().item<long>()}, "
+                + $"allowed are 0 to {_shape.Vocabulary - 1}", nameof(inputs));
+        var positions = reading.Positions is null ? arange(length)
+            : Aligned.Tensor(reading.Positions.Select(p => (long)p).ToArray());
+        if (reading.Mask is not { } may)
+            return (length <= _shape.Context ? _mask.narrow(0, 0, length).narrow(1, 0, length)
+                : full([length, length], double.NegativeInfinity, dtype: _shape.Dtype).triu(1), positions);
+        if (may.dtype != ScalarType.Bool || !may.shape.SequenceEqual([length, length]))
+            throw new ArgumentException($"{nameof(reading.Mask)} has the shape [{string.Join(", ", may.shape)}] of {may.dtype}, wanted is "
+                + $"({length}, {length}) of Bool", nameof(reading));
+        if (may.any(1).logical_not().nonzero() is var blind && blind.shape[0] > 0)
+            throw new ArgumentException($"{nameof(reading.Mask)} lets token {blind[0, 0].item<long>()} see nothing", nameof(reading));
+        return (zeros(length, length, dtype: _shape.Dtype).masked_fill(may.logical_not(), double.NegativeInfinity), positions);
     }
 
     /// <summary>Turns each pair (x_i, x_{i+half}) by its position's angle.</summary>

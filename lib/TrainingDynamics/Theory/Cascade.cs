@@ -1,0 +1,45 @@
+using MathNet.Numerics.Distributions;
+using MathNet.Numerics.Integration;
+
+namespace TrainingDynamics.Theory;
+
+/// <summary>
+/// A light model that keeps m of N candidates and a strong one that chooses among them. One candidate is relevant; its scores are normal
+/// with mean d′ and deviation 1, the others' standard normal, all independent, the two models' too.
+/// </summary>
+/// <remarks>Signal detection: Green and Swets 1966. The product is ours; it needs that the strong model does not see what the light one
+/// saw.</remarks>
+public static class Cascade
+{
+    /// <summary>P(the relevant one is among the m best of N) = ∫ φ(x − d′)·P(Bin(N − 1, 1 − Φ(x)) ≤ m − 1) dx.</summary>
+    /// <param name="candidates">N, at least 1.</param>
+    /// <param name="kept">m, 1 to N.</param>
+    /// <param name="light">d′ of the model that keeps them.</param>
+    /// <exception cref="ArgumentException">A number is out of its range.</exception>
+    public static double Survives(int candidates, int kept, double light)
+    {
+        if (candidates < 1)
+            throw new ArgumentException($"{nameof(candidates)} is {candidates}, at least 1 is needed", nameof(candidates));
+        if (kept < 1 || kept > candidates)
+            throw new ArgumentException($"{nameof(kept)} is {kept}, allowed are 1 to {candidates}, the candidates", nameof(kept));
+        if (!double.IsFinite(light))
+            throw new ArgumentException($"{nameof(light)} is {light}, wanted is a finite number", nameof(light));
+        return kept == candidates ? 1 : GaussLegendreRule.Integrate(x => Normal.PDF(light, 1, x)
+            * Binomial.CDF(Normal.CDF(0, 1, -x), candidates - 1, kept - 1), light - 9, light + 9, 256);
+    }
+
+    /// <summary>P(the relevant one is the best of n) = ∫ φ(x − d′)·Φ(x)^{n−1} dx.</summary>
+    /// <param name="candidates">n, at least 1.</param>
+    /// <param name="strong">d′ of the model that chooses.</param>
+    /// <exception cref="ArgumentException">A number is out of its range.</exception>
+    public static double Wins(int candidates, double strong) => Survives(candidates, 1, strong);
+
+    /// <summary>P(hit) = P(among the m best of N by the light model)·P(the best of m by the strong one).</summary>
+    /// <param name="candidates">N, at least 1.</param>
+    /// <param name="kept">m, 1 to N.</param>
+    /// <param name="light">d′ of the light model.</param>
+    /// <param name="strong">d′ of the strong model.</param>
+    /// <exception cref="ArgumentException">A number is out of its range.</exception>
+    public static double Hit(int candidates, int kept, double light, double strong) =>
+        Survives(candidates, kept, light) * Wins(kept, strong);
+}
