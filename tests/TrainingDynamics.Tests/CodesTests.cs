@@ -131,6 +131,13 @@ public class CodesTests
         var index = new PrefixIndex([[0, 1], [1, 1]], 2);
         Refused("width is 3", () => BeamSearch.Run(index, 1, 3, beams => [.. beams.Select(_ => new double[2])]));
         Refused("queries", () => BeamSearch.Run(index, 0, 1, beams => []));
+        Refused("next gave NaN", () => BeamSearch.Run(index, 1, 1, beams => [.. beams.Select(_ => new[] { double.NaN, 0 })]));
+        Refused("next gave 5", () => BeamSearch.Run(index, 1, 1, beams => [.. beams.Select(_ => new[] { 5.0, 0 })]));
+        Refused("next gave null", () => BeamSearch.Run(index, 1, 1, _ => null!));
+        Refused("values is 0", () => new PrefixIndex([[0]], 0));
+        Refused("node is -1 at depth 1", () => index.Child(1, index.Child(0, 0, 5), 0));
+        Refused("depth is 3", () => index.Nodes(3));
+        Refused("leaf is 2", () => index.Item(2));
         Refused("next gave 0 rows", () => BeamSearch.Run(index, 1, 1, beams => []));
         Refused("joint has 3", () => new ChainRule([0.5, 0.25, 0.25], 2, 2));
         Refused("no distribution", () => new ChainRule([0.5, 0.6], 2));

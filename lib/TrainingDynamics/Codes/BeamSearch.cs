@@ -29,11 +29,17 @@ public static class BeamSearch
         Beam[] beams = [.. Enumerable.Range(0, queries).Select(q => new Beam(q, [], 0, 0))];
         for (var depth = 0; depth < index.Length; depth++)
         {
-            var scores = next(beams);
-            if (scores.Length != beams.Length || scores.Any(s => s.Length != index.Values))
+            var scores = next(beams) ?? throw new ArgumentException($"{nameof(next)} gave null", nameof(next));
+            if (scores.Length != beams.Length || scores.Any(s => s?.Length != index.Values))
                 throw new ArgumentException($"{nameof(next)} gave {scores.Length} rows of "
-                    + $"{string.Join(", ", scores.Select(s => s.Length).Distinct())} numbers for {beams.Length} beams and {index.Values} "
-                    + "values", nameof(next));
+                    + $"{string.Join(", ", scores.Select(s => s?.Length ?? 0).Distinct())} numbers for {beams.Length} beams and "
+                    + $"{index.Values} values", nameof(next));
+            foreach (var row in scores)
+            {
+                // −∞ is a code that cannot come.
+                if (row.FirstOrDefault(v => !(v <= 1e-6)) is var bad && (bad > 1e-6 || double.IsNaN(bad)))
+                    throw new ArgumentException($"{nameof(next)} gave {bad} for ln p, allowed are numbers in [−∞, 0]", nameof(next));
+            }
             var grown = new List<Beam>();
             foreach (var (i, beam) in beams.Index())
             {

@@ -43,6 +43,7 @@ public sealed class FiniteScalar : Quantizer
     public static FiniteScalar Fit(Tensor items, int length, int values)
     {
         using var scope = NewDisposeScope();
+        using var quiet = no_grad();
         var width = Fittable(items, length, values, null).shape[2];
         var edges = Edges(values);
         if (length > width)

@@ -35,13 +35,14 @@ public static class KMeans
         using var quiet = no_grad();
         ArgumentOutOfRangeException.ThrowIfLessThan(iterations, 1);
         Quantizer.Required(items);
-        if (centers.dim() == 3 && centers.shape[1] > items.shape[1])
+        Fitting(items, centers);
+        if (centers.shape[1] > items.shape[1])
             throw new ArgumentException($"{nameof(centers)} are {centers.shape[1]}, allowed are as many as the items, {items.shape[1]}",
                 nameof(centers));
         for (var i = 0; i < iterations; i++)
         {
             using var inner = NewDisposeScope();
-            var own = Nearest(items, centers);
+            var own = Closest(items, centers);
             var counts = zeros_like(centers.select(2, 0)).scatter_add_(1, own, ones_like(items.select(2, 0)));
             var sums = zeros_like(centers).scatter_add_(1, own.unsqueeze(-1).expand_as(items), items);
             // The k-th empty center goes to the k-th farthest item.
@@ -59,15 +60,33 @@ public static class KMeans
     /// <summary>The nearest center of each item, (replica, item), whole numbers.</summary>
     /// <param name="items">(replica, item, d).</param>
     /// <param name="centers">(replica, V, d).</param>
-    /// <exception cref="ArgumentException">The shapes do not fit.</exception>
+    /// <exception cref="ArgumentException">The shapes do not fit, or a number is not finite.</exception>
     public static Tensor Nearest(Tensor items, Tensor centers)
     {
-        if (centers.dim() != 3 || items.dim() != 3 || centers.shape[0] != items.shape[0] || centers.shape[2] != items.shape[2])
-            throw new ArgumentException($"{nameof(centers)} have the shape [{string.Join(", ", centers.shape)}], the items "
-                + $"[{string.Join(", ", items.shape)}]; wanted are as many replicas and numbers", nameof(centers));
+        Quantizer.Required(items);
+        Fitting(items, centers);
+        return Closest(items, centers);
+    }
+
+    /// <summary>The nearest, of items and centers that are in order.</summary>
+    internal static Tensor Closest(Tensor items, Tensor centers)
+    {
         using var scope = NewDisposeScope();
-        // ‖x − c‖² up to ‖x‖², which all centers share.
-        var apart = centers.square().sum(-1).unsqueeze(1) - (2 * items.bmm(centers.transpose(1, 2)));
+        // ‖x − c‖² up to ‖x‖², which all centers share; from the items' mean, as digits are lost far from it.
+        var mean = items.mean([1], keepdim: true);
+        var from = centers - mean;
+        var apart = from.square().sum(-1).unsqueeze(1) - (2 * (items - mean).bmm(from.transpose(1, 2)));
         return apart.argmin(-1).MoveToOuterDisposeScope();
+    }
+
+    private static void Fitting(Tensor items, Tensor centers)
+    {
+        if (centers.dim() != 3 || centers.shape[0] != items.shape[0] || centers.shape[1] < 1 || centers.shape[2] != items.shape[2]
+            || centers.dtype != ScalarType.Float64)
+            throw new ArgumentException($"{nameof(centers)} have the shape [{string.Join(", ", centers.shape)}] of {centers.dtype}, the "
+                + $"items [{string.Join(", ", items.shape)}]; wanted are as many replicas and numbers, of Float64", nameof(centers));
+        if (!centers.isfinite().all().item<bool>())
+            throw new ArgumentException($"{nameof(centers)}: {(~centers.isfinite()).sum().item<long>()} numbers are not finite",
+                nameof(centers));
     }
 }

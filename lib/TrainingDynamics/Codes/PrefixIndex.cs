@@ -21,6 +21,8 @@ public sealed class PrefixIndex
         if (items.Count == 0 || items[0].Length == 0)
             throw new ArgumentException($"{nameof(items)} are {items.Count}, with {items.FirstOrDefault()?.Length ?? 0} codes each; wanted "
                 + "is one at least, with one code at least", nameof(items));
+        if (values < 1)
+            throw new ArgumentException($"{nameof(values)} is {values}, at least 1 is needed", nameof(values));
         (Values, Length) = (values, items[0].Length);
         foreach (var (i, item) in items.Index())
         {
@@ -70,12 +72,21 @@ public sealed class PrefixIndex
     public int Items => _items.Length;
 
     /// <summary>Different prefixes of so many codes: 1 of none.</summary>
-    public int Nodes(int depth) => depth == Length ? Items : _first[depth].Length - 1;
+    /// <exception cref="ArgumentException">No item has so many.</exception>
+    public int Nodes(int depth) => depth >= 0 && depth <= Length ? depth == Length ? Items : _first[depth].Length - 1
+        : throw new ArgumentException($"{nameof(depth)} is {depth}, allowed are 0 to {Length}, the codes of an item", nameof(depth));
 
     /// <summary>The codes that may come next, rising.</summary>
     /// <param name="depth">Codes written, 0 to T − 1.</param>
     /// <param name="node">The node of what is written; 0 at depth 0.</param>
-    public ReadOnlySpan<int> Next(int depth, int node) => _codes[depth].AsSpan(_first[depth][node].._first[depth][node + 1]);
+    /// <exception cref="ArgumentException">There is no such depth or node.</exception>
+    public ReadOnlySpan<int> Next(int depth, int node)
+    {
+        if ((uint)depth >= (uint)Length || (uint)node >= (uint)(_first[depth].Length - 1))
+            throw new ArgumentException($"{nameof(node)} is {node} at {nameof(depth)} {depth}; depths are 0 to {Length - 1}, nodes of "
+                + $"one 0 to {((uint)depth < (uint)Length ? _first[depth].Length - 2 : 0)}", nameof(node));
+        return _codes[depth].AsSpan(_first[depth][node].._first[depth][node + 1]);
+    }
 
     /// <summary>The node after one more code, −1 where no item has it.</summary>
     /// <param name="depth">Codes written before.</param>
@@ -85,7 +96,9 @@ public sealed class PrefixIndex
         Next(depth, node).BinarySearch(code) is >= 0 and var at ? _first[depth][node] + at : -1;
 
     /// <summary>The item of a node at full depth.</summary>
-    public int Item(int leaf) => _items[leaf];
+    /// <exception cref="ArgumentException">There is no such node.</exception>
+    public int Item(int leaf) => leaf >= 0 && leaf < Items ? _items[leaf]
+        : throw new ArgumentException($"{nameof(leaf)} is {leaf}, allowed are 0 to {Items - 1}", nameof(leaf));
 
     private static int Compare(int[] a, int[] b)
     {

@@ -5,11 +5,12 @@ using static TorchSharp.torch;
 namespace TrainingDynamics.Codes;
 
 /// <summary>
-/// Product quantization: the vector, turned by an orthogonal R, is cut into T parts of d/T numbers, and each part's code is the nearest of V
-/// centers of its own. Codes are no order of coarse and fine: a beginning says nothing of the rest.
+/// Product quantization: the vector, turned by an orthogonal R, is cut into T parts of d/T numbers, and each part's code is the nearest of
+/// V centers of its own. Codes are no order of coarse and fine: a beginning says nothing of the rest.
 /// </summary>
-/// <remarks>Jégou, Douze and Schmid 2011 (PQ, R = 1); Ge, He, Ke and Sun 2013 (OPQ): R and the centers in turn, R = UVᵀ of XᵀX̂ = UΣVᵀ, which
-/// is the best rotation of the items to what their codes stand for.</remarks>
+/// <remarks>Jégou, Douze and Schmid 2011 (PQ, R = 1); Ge, He, Ke and Sun 2013 (OPQ): R and the centers in turn, R = UVᵀ of XᵀX̂ = UΣVᵀ,
+/// which is the best rotation of the items to what their codes stand for; the first R deals the principal axes evenly to the
+/// parts.</remarks>
 public sealed class ProductQuantizer : Quantizer
 {
     private ProductQuantizer(Tensor codebooks, Tensor rotation)
@@ -33,13 +34,15 @@ public sealed class ProductQuantizer : Quantizer
     public static ProductQuantizer Fit(Tensor items, int length, int values, ReplicaRandom random, int rotations = 0, int iterations = 30)
     {
         using var scope = NewDisposeScope();
+        using var quiet = no_grad();
         var width = Fittable(items, length, values, random).shape[2];
         ArgumentOutOfRangeException.ThrowIfNegative(rotations);
         if (width % length != 0)
             throw new ArgumentException($"{nameof(length)} is {length}, wanted is a divisor of {width}, the numbers of an item",
                 nameof(length));
-        var rotation = eye(width, dtype: ScalarType.Float64).expand(items.shape[0], -1, -1).clone();
-        var books = stack([.. Parts(items, length).Select(part => KMeans.Fit(part, values, random, iterations))], 1);
+        var rotation = rotations == 0 ? eye(width, dtype: ScalarType.Float64).expand(items.shape[0], -1, -1).clone()
+            : Allocated(items, length);
+        var books = stack([.. Parts(items.bmm(rotation), length).Select(part => KMeans.Fit(part, values, random, iterations))], 1);
         for (var i = 0; i < rotations; i++)
         {
             using var inner = NewDisposeScope();
@@ -54,10 +57,28 @@ public sealed class ProductQuantizer : Quantizer
         return new ProductQuantizer(books, rotation);
     }
 
+    // Principal axes, dealt to the parts so that the products of their variances are even: what is best for a Gaussian. Each axis, the
+    // greatest variance first, goes to the part with the least product so far that has room.
+    private static Tensor Allocated(Tensor items, int length)
+    {
+        var centered = items - items.mean([1], keepdim: true);
+        var (variances, axes) = linalg.eigh(centered.transpose(1, 2).bmm(centered) / items.shape[1]);                   // rising
+        var width = (int)items.shape[2];
+        return stack([.. variances.unbind(0).Zip(axes.unbind(0), (variance, axis) =>
+        {
+            var own = variance.ToDoubles();
+            var parts = Enumerable.Range(0, length).Select(_ => new List<long>()).ToArray();
+            for (var i = width - 1; i >= 0; i--)
+                parts.Where(part => part.Count < width / length)
+                    .MinBy(part => part.Sum(at => Math.Log(Math.Max(own[at], 1e-300))))!.Add(i);
+            return axis.index_select(1, Aligned.Tensor(parts.SelectMany(part => part).ToArray()));
+        })]);
+    }
+
     private static Tensor[] Parts(Tensor items, int length) => items.chunk(length, -1);
 
     private static Tensor Nearest(Tensor turned, Tensor books) => stack([.. Parts(turned, (int)books.shape[1])
-        .Select((part, t) => KMeans.Nearest(part, books.select(1, t)))], -1);
+        .Select((part, t) => KMeans.Closest(part, books.select(1, t)))], -1);
 
     private static Tensor Joined(Tensor books, Tensor codes) => cat([.. Enumerable.Range(0, (int)books.shape[1])
         .Select(t => Rows(books.select(1, t), codes.select(2, t)))], -1);

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace TrainingDynamics.Codes;
 
 /// <summary>
-/// Writes a vector as T codes of V values each, T·log₂V bits, and reads it back: what makes a semantic ID of an item's embedding. A batch of
-/// runs: each replica has its own.
+/// Writes a vector as T codes of V values each, T·log₂V bits, and reads it back: what makes a semantic ID of an item's embedding. A batch
+/// of runs: each replica has its own.
 /// </summary>
 /// <param name="replicas">Runs.</param>
 /// <param name="length">T: codes of an item.</param>
@@ -63,7 +63,8 @@ public abstract class Quantizer(long replicas, int length, int values, long widt
     {
         using var scope = NewDisposeScope();
         var lost = (items - Decode(Encode(items))).square().sum([1, 2]);
-        return (lost / (items - items.mean([1], keepdim: true)).square().sum([1, 2])).ToDoubles();
+        var all = (items - items.mean([1], keepdim: true)).square().sum([1, 2]);
+        return (lost / all).where(all > 0, tensor(double.NaN)).ToDoubles();
     }
 
     /// <summary>The codes of items that are in order.</summary>
@@ -78,12 +79,12 @@ public abstract class Quantizer(long replicas, int length, int values, long widt
     /// <summary>The items, if they are (replica, item, number), float64 and finite.</summary>
     internal static Tensor Required(Tensor items)
     {
-        if (items.dim() != 3 || items.shape[1] == 0 || items.dtype != ScalarType.Float64)
+        if (items.dim() != 3 || items.numel() == 0 || items.dtype != ScalarType.Float64)
             throw new ArgumentException($"{nameof(items)} have the shape [{string.Join(", ", items.shape)}] of {items.dtype}, wanted is "
-                + "(replica, item, number) of Float64, with one item at least", nameof(items));
-        if (!items.isfinite().all().item<bool>())
-            throw new ArgumentException($"{nameof(items)}: a number is not finite", nameof(items));
-        return items;
+                + "(replica, item, number) of Float64, with one number at least", nameof(items));
+        return items.abs().max().item<double>() is var most && most <= 1e100 ? items
+            : throw new ArgumentException($"{nameof(items)} have a number of size {most}, allowed are finite ones up to 1e100",
+                nameof(items));
     }
 
     /// <summary>The items, if from them and so many numbers a quantizer can be made.</summary>

@@ -12,7 +12,8 @@ namespace TrainingDynamics.Codes;
 /// arXiv:2203.01941) trains an encoder with it; here the centers of each level are k-means on what the level before left.</remarks>
 public sealed class ResidualKMeans : Quantizer
 {
-    private ResidualKMeans(Tensor codebooks) : base(codebooks.shape[0], (int)codebooks.shape[1], (int)codebooks.shape[2], codebooks.shape[3]) =>
+    private ResidualKMeans(Tensor codebooks)
+        : base(codebooks.shape[0], (int)codebooks.shape[1], (int)codebooks.shape[2], codebooks.shape[3]) =>
         Codebooks = codebooks.DetachFromDisposeScope();
 
     /// <summary>C, (replica, T, V, d).</summary>
@@ -28,12 +29,13 @@ public sealed class ResidualKMeans : Quantizer
     public static ResidualKMeans Fit(Tensor items, int length, int values, ReplicaRandom random, int iterations = 30)
     {
         using var scope = NewDisposeScope();
+        using var quiet = no_grad();
         Fittable(items, length, values, random);
         var (left, books) = (items, new List<Tensor>());
         for (var t = 0; t < length; t++)
         {
             books.Add(KMeans.Fit(left, values, random, iterations));
-            left = left - Rows(books[t], KMeans.Nearest(left, books[t]));
+            left = left - Rows(books[t], KMeans.Closest(left, books[t]));
         }
         return new ResidualKMeans(stack([.. books], 1));
     }
@@ -43,7 +45,7 @@ public sealed class ResidualKMeans : Quantizer
     /// <exception cref="ArgumentException">They have another shape, or a number is not finite.</exception>
     public static ResidualKMeans Of(Tensor codebooks)
     {
-        if (codebooks.dim() != 4 || codebooks.dtype != ScalarType.Float64 || codebooks.shape[1] < 1 || codebooks.shape[2] < 2
+        if (codebooks.dim() != 4 || codebooks.numel() == 0 || codebooks.shape[2] < 2 || codebooks.dtype != ScalarType.Float64
             || !codebooks.isfinite().all().item<bool>())
             throw new ArgumentException($"{nameof(codebooks)} have the shape [{string.Join(", ", codebooks.shape)}] of {codebooks.dtype}, "
                 + "wanted is (replica, T, V, d) of Float64, T at least 1, V 2, all finite", nameof(codebooks));
@@ -57,7 +59,7 @@ public sealed class ResidualKMeans : Quantizer
         for (var t = 0; t < Length; t++)
         {
             var book = Codebooks.select(1, t);
-            codes.Add(KMeans.Nearest(left, book));
+            codes.Add(KMeans.Closest(left, book));
             left = left - Rows(book, codes[t]);
         }
         return stack([.. codes], -1);

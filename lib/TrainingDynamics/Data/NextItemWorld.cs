@@ -42,8 +42,8 @@ public sealed class NextItemWorld : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(types, 1);
         if (!(share is >= 0 and <= 1))
             throw new ArgumentException($"{nameof(share)} is {share}, allowed is a number in [0, 1]", nameof(share));
-        if (!(scale >= 0 && double.IsFinite(scale)))
-            throw new ArgumentException($"{nameof(scale)} is {scale}, allowed is a number in [0, ∞)", nameof(scale));
+        if (!(scale is >= 0 and <= 1e6))
+            throw new ArgumentException($"{nameof(scale)} is {scale}, allowed is a number in [0, 1e6]", nameof(scale));
         using var scope = NewDisposeScope();
         return new NextItemWorld((scale * random.Normal([items, items], ScalarType.Float64)).softmax(-1),
             (scale * random.Normal([types, items], ScalarType.Float64)).softmax(-1), share);
@@ -81,9 +81,10 @@ public sealed class NextItemWorld : IDisposable
     public Tensor Filter(Tensor sequences)
     {
         using var scope = NewDisposeScope();
-        if (sequences.dim() != 3 || sequences.shape[0] != After.shape[0])
-            throw new ArgumentException($"{nameof(sequences)} have the shape [{string.Join(", ", sequences.shape)}], wanted is "
-                + $"({After.shape[0]}, user, position)", nameof(sequences));
+        if (sequences.dim() != 3 || sequences.shape[0] != After.shape[0] || sequences.numel() == 0
+            || sequences.dtype != ScalarType.Int64)
+            throw new ArgumentException($"{nameof(sequences)} have the shape [{string.Join(", ", sequences.shape)}] of {sequences.dtype}, "
+                + $"wanted is ({After.shape[0]}, user, position) of Int64, one at least", nameof(sequences));
         if (((sequences < 0) | (sequences >= Items)).any().item<bool>())
             throw new ArgumentException($"{nameof(sequences)} have items from {sequences.min().item<long>()} to "
                 + $"{sequences.max().item<long>()}, allowed are 0 to {Items - 1}", nameof(sequences));
@@ -98,6 +99,9 @@ public sealed class NextItemWorld : IDisposable
             var part = t == 0 ? liked.log() : (((1 - _share) * Rows(After, sequences.select(2, t - 1)).gather(2, item.unsqueeze(-1)))
                 + (_share * liked)).log();
             log = (log is null ? part : log + part).MoveToOuterDisposeScope();
+            if (log.amax([-1]).isinf().any().item<bool>())
+                throw new ArgumentException($"{nameof(sequences)} have a history of {t + 1} items that no type can have",
+                    nameof(sequences));
             next.Add((((1 - _share) * Rows(After, item)) + (_share * log.softmax(-1).bmm(Taste))).MoveToOuterDisposeScope());
         }
         return stack([.. next], 2).MoveToOuterDisposeScope();

@@ -67,8 +67,12 @@ public static class Ranking
                 + $"[{string.Join(", ", truth.shape)}]; wanted is one shape, (…, row, item)", nameof(scores));
         if (slots < 1 || slots > scores.shape[^1])
             throw new ArgumentException($"{nameof(slots)} is {slots}, allowed are 1 to {scores.shape[^1]}, the items", nameof(slots));
-        if (!scores.isfinite().all().item<bool>())
-            throw new ArgumentException("a score is not finite", nameof(scores));
+        if (scores.shape[^2] < 1 || !scores.is_floating_point() || !scores.isfinite().all().item<bool>())
+            throw new ArgumentException($"{nameof(scores)} have {scores.shape[^2]} rows of {scores.dtype}, wanted is one at least, and "
+                + "finite numbers", nameof(scores));
+        truth = Distributions.Required(truth.to(ScalarType.Float64), nameof(truth));
+        if (!truth.isfinite().all().item<bool>())
+            throw new ArgumentException($"{nameof(truth)}: {(~truth.isfinite()).sum().item<long>()} numbers are not finite", nameof(truth));
         var least = scores.topk(slots, dim: -1).values.amin([-1], keepdim: true);
         var (above, tied) = ((scores > least).to(truth.dtype), (scores == least).to(truth.dtype));
         var left = (slots - above.sum(-1)) / tied.sum(-1);

@@ -41,9 +41,10 @@ public sealed record HstuShape
 /// x ← x + W₂·(norm(A·V) ⊙ U);   scores = E·norm(x)
 /// </code>
 /// norm is LayerNorm without gain or shift, after the attention over all heads together. Attention counts: what is twice in a history adds
-/// twice, until the norm takes the sum's size away again.
+/// twice, until the norm takes the sum's size away again. W₁ and b start with deviation 0.02, all else with 1/√width.
 /// </summary>
-/// <remarks>HSTU: Zhai et al. 2024, arXiv:2402.17152, after its published code, without its bias of time.</remarks>
+/// <remarks>HSTU: Zhai et al. 2024, arXiv:2402.17152, after its published code; there the bias is shared by the heads and has a part of
+/// time, W₂ has a bias, embeddings are multiplied by √width, scores are cosines over a temperature, and there is dropout.</remarks>
 public sealed class Hstu : Model
 {
     private readonly HstuShape _shape;
@@ -61,7 +62,12 @@ public sealed class Hstu : Model
                 throw new ArgumentException($"{name} is {value}, at least 1 is needed", name);
         }
         if (s.Width % s.Heads != 0)
-            throw new ArgumentException($"{nameof(s.Heads)} is {s.Heads}; the width {s.Width} must divide into as many heads", nameof(s.Heads));
+            throw new ArgumentException($"{nameof(s.Heads)} is {s.Heads}; the width {s.Width} must divide into as many heads",
+                nameof(s.Heads));
+        if (!(s.Epsilon >= 0 && double.IsFinite(s.Epsilon)))
+            throw new ArgumentException($"{nameof(s.Epsilon)} is {s.Epsilon}, allowed is a number in [0, ∞)", nameof(s.Epsilon));
+        if (s.Dtype is not (ScalarType.Float32 or ScalarType.Float64))
+            throw new ArgumentException($"{nameof(s.Dtype)} is {s.Dtype}, allowed are Float32 and Float64", nameof(s.Dtype));
         var blocks = new List<Block> { new("E", [s.Vocabulary, s.Width]), new("P", [s.Context, s.Width]) };
         for (var l = 1; l <= s.Layers; l++)
             blocks.AddRange(new Block($"in{l}", [4 * s.Width, s.Width]), new Block($"b{l}", [s.Heads, s.Context]),
@@ -73,7 +79,7 @@ public sealed class Hstu : Model
     {
         using var scope = NewDisposeScope();
         return cat([.. Blocks(s).Select(block => random.Normal([block.Size], s.Dtype)
-            .mul_(block.Name[0] == 'b' ? 0.02 : 1 / Math.Sqrt(s.Width)))], 1).MoveToOuterDisposeScope();
+            .mul_(block.Name[0] is 'b' or 'i' ? 0.02 : 1 / Math.Sqrt(s.Width)))], 1).MoveToOuterDisposeScope();
     }
 
     /// <summary>Scores (replica, batch·position, item) of the next item.</summary>
@@ -84,14 +90,13 @@ public sealed class Hstu : Model
     public override Tensor Forward(Tensor weights, Tensor inputs)
     {
         using var scope = NewDisposeScope();
+        RequireWeights(weights, _shape.Dtype);
         var replicas = weights.shape[0];
+        inputs = RequireTokens(inputs, _shape.Vocabulary);
         if (inputs.dim() != 3 || (inputs.shape[0] != 1 && inputs.shape[0] != replicas) || inputs.shape[2] > _shape.Context
             || inputs.shape[2] < 1)
             throw new ArgumentException($"{nameof(inputs)} have the shape [{string.Join(", ", inputs.shape)}], wanted is ({replicas} or 1, "
                 + $"batch, position), of 1 to {_shape.Context} positions", nameof(inputs));
-        if (((inputs < 0) | (inputs >= _shape.Vocabulary)).any().item<bool>())
-            throw new ArgumentException($"{nameof(inputs)} are items from {inputs.min().item<long>()} to {inputs.max().item<long>()}, "
-                + $"allowed are 0 to {_shape.Vocabulary - 1}", nameof(inputs));
         var parts = Layout.Zip(Layout.Split(weights)).ToDictionary(p => p.First.Name, p => p.Second);
         var (batch, length, width, size) = (inputs.shape[1], inputs.shape[2], _shape.Width, _shape.Width / _shape.Heads);
         var rows = (inputs.expand(replicas, -1, -1) + (arange(replicas).reshape(-1, 1, 1) * _shape.Vocabulary)).reshape(-1);

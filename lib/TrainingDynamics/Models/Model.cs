@@ -46,6 +46,30 @@ public abstract class Model(Layout layout, Tensor weights) : IDisposable
     /// <summary>Loss (replica) and gradient (replica, parameter) at the model's weights.</summary>
     public (Tensor Loss, Tensor Gradient) LossAndGradient(Batch batch) => Derivatives.LossAndGradient(LossOn(batch), Weights);
 
+    /// <summary>Nothing, if the weights are such a buffer: (replica, parameter) of this model's type. Torch ends the process where a
+    /// product has two types.</summary>
+    /// <exception cref="ArgumentException">They are not.</exception>
+    protected void RequireWeights(Tensor weights, ScalarType dtype)
+    {
+        if (weights.dim() != 2 || weights.shape[0] < 1 || weights.shape[1] != Layout.Size || weights.dtype != dtype)
+            throw new ArgumentException($"{nameof(weights)} have the shape [{string.Join(", ", weights.shape)}] of {weights.dtype}, wanted "
+                + $"is (replica, {Layout.Size}) of {dtype}", nameof(weights));
+    }
+
+    /// <summary>The tokens as Int64, if they are whole numbers of a vocabulary.</summary>
+    /// <exception cref="ArgumentException">They are not, or there is none.</exception>
+    protected static Tensor RequireTokens(Tensor inputs, int vocabulary)
+    {
+        if (inputs.dtype is not (ScalarType.Int64 or ScalarType.Int32) || inputs.numel() == 0)
+            throw new ArgumentException($"{nameof(inputs)} have the shape [{string.Join(", ", inputs.shape)}] of {inputs.dtype}, wanted "
+                + "are whole numbers, Int64 or Int32, one at least", nameof(inputs));
+        var tokens = inputs.to(ScalarType.Int64);
+        return ((tokens < 0) | (tokens >= vocabulary)).any().item<bool>()
+            ? throw new ArgumentException($"{nameof(inputs)} are tokens from {tokens.min().item<long>()} to {tokens.max().item<long>()}, "
+                + $"allowed are 0 to {vocabulary - 1}", nameof(inputs))
+            : tokens;
+    }
+
     /// <inheritdoc/>
     public virtual void Dispose()
     {

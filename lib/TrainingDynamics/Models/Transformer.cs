@@ -145,6 +145,13 @@ public sealed class Transformer : Model
             throw new ArgumentException(
                 $"{nameof(s.Heads)} is {s.Heads}; the width {s.Width} must divide into as many heads{(s.Rotary ? " of an even size" : "")}",
                 nameof(s.Heads));
+        if (!(s.Epsilon >= 0 && double.IsFinite(s.Epsilon)))
+            throw new ArgumentException($"{nameof(s.Epsilon)} is {s.Epsilon}, allowed is a number in [0, ∞)", nameof(s.Epsilon));
+        if (s.Dtype is not (ScalarType.Float32 or ScalarType.Float64))
+            throw new ArgumentException($"{nameof(s.Dtype)} is {s.Dtype}, allowed are Float32 and Float64", nameof(s.Dtype));
+        if (!Enum.IsDefined(s.Placement))
+            throw new ArgumentException($"{nameof(s.Placement)} is {s.Placement}, allowed are {string.Join(", ",
+                Enum.GetNames<NormPlacement>())}", nameof(s.Placement));
         if (s.Normalization is not (Normalization.LayerNorm or Normalization.RmsNorm))
             throw new ArgumentException($"{nameof(s.Normalization)} is {s.Normalization}, allowed are LayerNorm and RmsNorm",
                 nameof(s.Normalization));
@@ -204,7 +211,9 @@ public sealed class Transformer : Model
     public Tensor Forward(Tensor weights, Tensor inputs, Reading reading)
     {
         using var scope = NewDisposeScope();
+        RequireWeights(weights, _shape.Dtype);
         var replicas = weights.shape[0];
+        inputs = RequireTokens(inputs, _shape.Vocabulary);
         var (mask, places) = Required(inputs, replicas, reading);
         var sphere = _shape.Placement == NormPlacement.Sphere;
         var parts = Layout.Zip(Layout.Split(weights)).ToDictionary(p => p.First.Name,
@@ -296,16 +305,15 @@ public sealed class Transformer : Model
             throw new ArgumentException($"{nameof(inputs)} have {length} tokens, there are positions for 1 to {_shape.Context}",
                 nameof(inputs));
         if (reading.Positions is { } given && (given.Count != length || given.Any(p => p < 0 || p >= _shape.Context)))
-            throw new ArgumentException($"{nameof(reading.Positions)} are {given.Count} for {length} tokens, from {given.DefaultIfEmpty(-1).Min()} to "
-                + $"{given.DefaultIfEmpty(-1).Max()}; allowed are 0 to {_shape.Context - 1}, one a token", nameof(reading));
+            throw new ArgumentException($"{nameof(reading.Positions)} are {given.Count} for {length} tokens, from "
+                + $"{given.DefaultIfEmpty(-1).Min()} to {given.DefaultIfEmpty(-1).Max()}; allowed are 0 to {_shape.Context - 1}, one a "
+                + "token", nameof(reading));
         if (reading.LastTokens is { } tokens && (tokens < 1 || tokens > length))
-            throw new ArgumentException($"{nameof(reading.LastTokens)} is {tokens}, allowed are 1 to {length}, the tokens", nameof(reading));
+            throw new ArgumentException($"{nameof(reading.LastTokens)} is {tokens}, allowed are 1 to {length}, the tokens",
+                nameof(reading));
         if (reading.LastLayers < 1 || reading.LastLayers > _shape.Layers)
             throw new ArgumentException($"{nameof(reading.LastLayers)} is {reading.LastLayers}, allowed are 1 to {_shape.Layers}",
                 nameof(reading));
-        if (((inputs < 0) | (inputs >= _shape.Vocabulary)).any().item<bool>())
-            throw new ArgumentException($"{nameof(inputs)} are tokens from {inputs.min().item<long>()} to {inputs.max().item<long>()}, "
-                + $"allowed are 0 to {_shape.Vocabulary - 1}", nameof(inputs));
         var positions = reading.Positions is null ? arange(length)
             : Aligned.Tensor(reading.Positions.Select(p => (long)p).ToArray());
         if (reading.Mask is not { } may)

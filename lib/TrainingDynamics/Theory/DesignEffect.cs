@@ -17,7 +17,7 @@ public static class DesignEffect
             throw new ArgumentException($"{nameof(size)} is {size}, at least 1 is needed", nameof(size));
         var effect = 1 + ((size - 1) * correlation);
         return Math.Abs(correlation) <= 1 && effect >= -1e-12 ? Math.Max(0, effect)
-            : throw new ArgumentException($"{nameof(correlation)} is {correlation}, allowed are numbers from {Math.Max(-1, -1 / (size - 1))} to 1",
-                nameof(correlation));
+            : throw new ArgumentException($"{nameof(correlation)} is {correlation}, allowed are numbers from "
+                + $"{Math.Max(-1, -1 / (size - 1))} to 1", nameof(correlation));
     }
 }

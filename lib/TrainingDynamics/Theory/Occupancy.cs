@@ -7,26 +7,29 @@ namespace TrainingDynamics.Theory;
 public static class Occupancy
 {
     /// <summary>E of the cells in use, M(1 − (1 − 1/M)^N): of N items, each in one of M cells, all as likely.</summary>
-    /// <param name="cells">M, at least 1.</param>
+    /// <param name="cells">M, 1 or from 2 to 10¹⁰⁰.</param>
     /// <param name="items">N, at least 0.</param>
     /// <exception cref="ArgumentException">A number is out of its range.</exception>
     public static double Used(double cells, double items) => Required(cells, items) == 1
-        ? Math.Min(1, items) : cells * -Expm1(items * Log1p(-1 / cells));
+        ? Math.Min(1, items) : cells * Math.Abs(Expm1(items * Log1p(-1 / cells)));
 
-    /// <summary>The standard deviation of the cells in use: Var = M·q₁ + M(M − 1)·q₂ − M²·q₁², with q_k = (1 − k/M)^N the probability that k
-    /// given cells are empty.</summary>
-    /// <param name="cells">M, at least 1.</param>
+    /// <summary>The standard deviation of the cells in use: Var = M·q₁ + M(M − 1)·q₂ − M²·q₁², with q_k = (1 − k/M)^N the probability that
+    /// k given cells are empty.</summary>
+    /// <param name="cells">M, 1 or from 2 to 10¹⁰⁰.</param>
     /// <param name="items">N, at least 0.</param>
     /// <exception cref="ArgumentException">A number is out of its range.</exception>
     public static double Deviation(double cells, double items)
     {
         if (Required(cells, items) == 1 || items == 0)
             return 0;
-        var (one, two) = (items * Log1p(-1 / cells), cells == 2 ? double.NegativeInfinity : items * Log1p(-2 / cells));
-        // M·q₁(1 − q₁) + M(M − 1)(q₂ − q₁²), each difference by itself: for many cells the plain sum loses all its digits.
-        var (q1, difference) = (Math.Exp(one), Math.Exp(2 * one) * Expm1(two - (2 * one)));
-        var variance = (cells * q1 * -Expm1(one)) + (cells * (cells - 1) * (double.IsFinite(two) ? difference : -q1 * q1));
-        return Math.Sqrt(Math.Max(0, variance));
+        // Few items in many cells: as many fewer cells as pairs that share one, which are Poisson.
+        if (items / cells < 1e-8)
+            return Math.Sqrt(Math.Max(0, items * (items - 1) / 2 / cells));
+        // M·q₁(1 − q₁) + M(M − 1)(q₂ − q₁²), each difference by itself: for many cells the plain sum loses all its digits. q₂/q₁² is
+        // (1 − 1/(M − 1)²)^N.
+        var one = items * Log1p(-1 / cells);
+        var (q1, ratio) = (Math.Exp(one), cells == 2 ? -1 : Expm1(items * Log1p(-1 / ((cells - 1) * (cells - 1)))));
+        return Math.Sqrt(Math.Max(0, (cells * q1 * -Expm1(one)) + (cells * (cells - 1) * q1 * q1 * ratio)));
     }
 
     /// <summary>E of the cells in use where cell i has probability p_i: Σ_i 1 − (1 − p_i)^N.</summary>
@@ -53,31 +56,31 @@ public static class Occupancy
     public static double Renyi(IReadOnlyList<double> probabilities) => Math.Abs(Math.Log2(Distribution(probabilities).Sum(p => p * p)));
 
     /// <summary>
-    /// H₂ of a law that is known by a sample: Σ_i n_i(n_i − 1)/(N(N − 1)), the share of pairs that are alike, is an unbiased estimate of Σ_i
-    /// p_i².
+    /// H₂ of a law that is known by a sample: Σ_i n_i(n_i − 1)/(N(N − 1)), the share of pairs that are alike, is an unbiased estimate of
+    /// Σ_i p_i².
     /// </summary>
     /// <param name="counts">n, how often each cell was seen; two items at least.</param>
     /// <exception cref="ArgumentException">A count is negative, there are fewer than two items, or no two are alike: the entropy is then
     /// not known, only that it is large.</exception>
     public static double RenyiOfCounts(IReadOnlyList<long> counts)
     {
-        var (items, alike) = (counts.Sum(), counts.Sum(n => (double)n * (n - 1)));
+        var (items, alike) = (counts.Sum(n => (double)n), counts.Sum(n => (double)n * (n - 1)));
         if (counts.Any(n => n < 0) || items < 2 || alike == 0)
             throw new ArgumentException($"{nameof(counts)} are {items} items, the least of a cell {counts.DefaultIfEmpty(0).Min()}; wanted "
                 + "are two items that are alike at least", nameof(counts));
-        return -Math.Log2(alike / ((double)items * (items - 1)));
+        return -Math.Log2(alike / (items * (items - 1)));
     }
 
     private static double Required(double cells, double items)
     {
-        if (!(cells >= 1 && double.IsFinite(cells)))
-            throw new ArgumentException($"{nameof(cells)} is {cells}, at least 1 is needed", nameof(cells));
+        if (!(cells is 1 or (>= 2 and <= 1e100)))
+            throw new ArgumentException($"{nameof(cells)} is {cells}, allowed are 1 and numbers from 2 to 1e100", nameof(cells));
         Require.NotNegative(items, nameof(items));
         return cells;
     }
 
-    private static IReadOnlyList<double> Distribution(IReadOnlyList<double> p) =>
-        p.Count > 0 && p.All(v => v >= 0) && Math.Abs(p.Sum() - 1) < 1e-6 ? p
-            : throw new ArgumentException($"probabilities are no distribution: {p.Count} of them, the least {p.DefaultIfEmpty(0).Min()}, "
-                + $"their sum {p.Sum()}", nameof(p));
+    private static IReadOnlyList<double> Distribution(IReadOnlyList<double> probabilities) =>
+        probabilities.Count > 0 && probabilities.All(v => v >= 0) && Math.Abs(probabilities.Sum() - 1) < 1e-6 ? probabilities
+            : throw new ArgumentException($"{nameof(probabilities)} are no distribution: {probabilities.Count} of them, the least "
+                + $"{probabilities.DefaultIfEmpty(0).Min()}, their sum {probabilities.Sum()}", nameof(probabilities));
 }

@@ -24,6 +24,7 @@ public static class SampledMetric
             if (value < 1)
                 throw new ArgumentException($"{name} is {value}, at least 1 is needed", name);
         }
-        return ranks.Select((p, r) => p * (slots > rivals ? 1 : Binomial.CDF(r / (ranks.Count - 1.0), rivals, slots - 1))).Sum();
+        double First(int before) => slots > rivals ? 1 : Binomial.CDF(before / (ranks.Count - 1.0), rivals, slots - 1);
+        return ranks.Select((p, before) => p == 0 ? 0 : p * First(before)).Sum();
     }
 }
