@@ -60,8 +60,18 @@ public class NextItemTests
     {
         using var scope = NewDisposeScope();
         const int past = 5, candidates = 3, all = past + candidates;
-        using var model = new Transformer(new TransformerShape { Vocabulary = 20, Context = past + 1, Layers = 3, Width = 16, Hidden = 24,
-            Placement = placement, Rotary = rotary, QueryKeyNorm = !rotary, Dtype = ScalarType.Float64 }, new ReplicaRandom(1, 2));
+        using var model = new Transformer(new TransformerShape
+        {
+            Vocabulary = 20,
+            Context = past + 1,
+            Layers = 3,
+            Width = 16,
+            Hidden = 24,
+            Placement = placement,
+            Rotary = rotary,
+            QueryKeyNorm = !rotary,
+            Dtype = ScalarType.Float64
+        }, new ReplicaRandom(1, 2));
         var request = new ReplicaRandom(3, 4).Integers(20, 2, all);                     // (replica, batch, token)
         var mask = ones(all, all, dtype: ScalarType.Bool).tril();
         mask.narrow(0, past, candidates).narrow(1, past, candidates).copy_(eye(candidates, dtype: ScalarType.Bool));
@@ -77,8 +87,11 @@ public class NextItemTests
         Assert.True(Largest(Of(reading with { LastTokens = candidates, LastLayers = 2 }) - scores) > 1e-3);
         Assert.True(Largest(Of(reading with { LastTokens = all, LastLayers = 2 }).narrow(2, past, candidates) - scores) < 1e-12);
         Assert.Equal(model.Forward(model.Weights, request.narrow(2, 0, 6)).ToDoubles(),
-            model.Forward(model.Weights, request.narrow(2, 0, 6), new Reading { Mask = ones(6, 6, dtype: ScalarType.Bool).tril(),
-                Positions = [0, 1, 2, 3, 4, 5] }).ToDoubles());
+            model.Forward(model.Weights, request.narrow(2, 0, 6), new Reading
+            {
+                Mask = ones(6, 6, dtype: ScalarType.Bool).tril(),
+                Positions = [0, 1, 2, 3, 4, 5]
+            }).ToDoubles());
     }
 
     [Fact]
@@ -182,8 +195,11 @@ public class NextItemTests
         void Reads(string name, Reading reading, int length = 3) => Refused(name, () =>
             model.Forward(model.Weights, zeros(1, 1, length, dtype: ScalarType.Int64), reading));
         Reads("there are positions for 1 to 4", new Reading(), length: 5);
-        Reads("lets token 1 see nothing", new Reading { Mask = tensor(new[] { true, false, false,
-            false, false, false, true, true, true }).reshape(3, 3) });
+        Reads("lets token 1 see nothing", new Reading
+        {
+            Mask = tensor(new[] { true, false, false,
+            false, false, false, true, true, true }).reshape(3, 3)
+        });
         Reads("Mask has the shape [2, 2]", new Reading { Mask = ones(2, 2, dtype: ScalarType.Bool) });
         Reads("Positions are 2 for 3 tokens", new Reading { Positions = [0, 1] });
         Reads("from 0 to 4", new Reading { Positions = [0, 1, 4] });

@@ -98,8 +98,8 @@ public static class EstimatorSelection
         using var scope = NewDisposeScope();
         Distributions.Required(policy, nameof(policy));
         var unshown = (logger == 0) | (double.IsInfinity(threshold) ? zeros_like(logger, ScalarType.Bool) : policy > threshold * logger);
-        var above = (policy.to(ScalarType.Float64) * unshown).sum(-1, keepdim: true).expand(-1, -1, policy.shape[2]);
-        return [.. (log.Probability * log.At(above)).sum(1).ToDoubles().Select(mass => greatest * mass)];
+        var above = (policy.to(ScalarType.Float64) * unshown).sum(-1);
+        return [.. log.OverContexts(above, policy.shape[2]).Select(mass => greatest * mass)];
     }
 
     private static void RequireAlike(IReadOnlyList<Estimate> estimates, string name)

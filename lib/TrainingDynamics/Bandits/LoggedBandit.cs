@@ -104,6 +104,13 @@ public sealed class LoggedBandit : IDisposable
         return (Probability * Rewards).sum(1).ToDoubles();
     }
 
+    /// <summary>The mean over the log's impressions of a number of each context, (replica or 1, context): one for each replica.</summary>
+    internal double[] OverContexts(Tensor ofContext, long items)
+    {
+        using var scope = NewDisposeScope();
+        return (Probability * At(ofContext.unsqueeze(-1).expand(-1, -1, items))).sum(1).ToDoubles();
+    }
+
     /// <summary>The values of a table (replica or 1, context, item) at the impressions, (replica, impression).</summary>
     /// <exception cref="ArgumentException">The log has a context or an item that the table has not.</exception>
     public Tensor At(Tensor table)

@@ -105,7 +105,7 @@ public static class OffPolicyEvaluation
         var name = $"MIPS, {groups.Count} groups";
         RequireShape(policy, logger);
         using var unseen = groups.UnseenBy(Distributions.Required(policy, nameof(policy)), logger);
-        double[] share = [.. (log.Probability * log.At(unseen.unsqueeze(-1).expand(-1, -1, policy.shape[2]))).sum(1).ToDoubles()];
+        var share = log.OverContexts(unseen, policy.shape[2]);
         if (!seenOnly)
             RequireSeen(name, share);
         // What is left of the policy need not sum to one.
@@ -154,10 +154,7 @@ public static class OffPolicyEvaluation
     {
         if (!(threshold >= 0))
             throw new ArgumentException($"{nameof(threshold)} is {threshold}, allowed is a number in [0, ∞]", nameof(threshold));
-        using var scope = NewDisposeScope();
-        var (model, chosen) = (log.At(Expected(policy, rewardModel)), log.At(rewardModel));
-        return Mean($"Switch, τ = {threshold}", log, policy, seenOnly,
-            w => where(w <= threshold, w, 0), w => model + (w * (log.Rewards - chosen)));
+        return Corrected($"Switch, τ = {threshold}", log, policy, rewardModel, seenOnly, w => where(w <= threshold, w, 0));
     }
 
     /// <summary>Doubly robust with optimistic shrinkage, mean of q̂(x, π) + ŵ·(r − q̂(x, a)), ŵ = λw/(w² + λ): about w where w² is small
@@ -172,11 +169,18 @@ public static class OffPolicyEvaluation
     {
         if (!(shrinkage >= 0))
             throw new ArgumentException($"{nameof(shrinkage)} is {shrinkage}, allowed is a number in [0, ∞]", nameof(shrinkage));
+        // w/(1 + w²/λ), which is right at λ = ∞ as well; at λ = 0 it is w = 0 alone that would not be.
+        return Corrected($"DRos, λ = {shrinkage}", log, policy, rewardModel, seenOnly,
+            w => shrinkage == 0 ? zeros_like(w) : w / (1 + (w.square() / shrinkage)));
+    }
+
+    // The model's value, corrected by weighted residuals: q̂(x, π) + ŵ·(r − q̂(x, a)).
+    private static Estimate Corrected(string name, LoggedBandit log, Tensor policy, Tensor rewardModel, bool seenOnly,
+        Func<Tensor, Tensor> weight)
+    {
         using var scope = NewDisposeScope();
         var (model, chosen) = (log.At(Expected(policy, rewardModel)), log.At(rewardModel));
-        // w/(1 + w²/λ), which is right at λ = ∞ as well; at λ = 0 it is w = 0 alone that would not be.
-        return Mean($"DRos, λ = {shrinkage}", log, policy, seenOnly,
-            w => shrinkage == 0 ? zeros_like(w) : w / (1 + (w.square() / shrinkage)), w => model + (w * (log.Rewards - chosen)));
+        return Mean(name, log, policy, seenOnly, weight, w => model + (w * (log.Rewards - chosen)));
     }
 
     /// <summary>
@@ -231,9 +235,7 @@ public static class OffPolicyEvaluation
         if (log.Logger is null)
             return [.. Enumerable.Repeat(double.NaN, (int)log.Rewards.shape[0])];
         RequireShape(policy, log.Logger);
-        var unseen = (policy.to(ScalarType.Float64) * (log.Logger == 0).to(ScalarType.Float64)).sum(-1,
-            keepdim: true).expand(-1, -1, policy.shape[2]);
-        return (log.Probability * log.At(unseen)).sum(1).ToDoubles();
+        return log.OverContexts((policy.to(ScalarType.Float64) * (log.Logger == 0).to(ScalarType.Float64)).sum(-1), policy.shape[2]);
     }
 
     private static Tensor Expected(Tensor policy, Tensor rewardModel)
