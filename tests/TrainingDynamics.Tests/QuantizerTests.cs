@@ -1,6 +1,7 @@
 using MathNet.Numerics.Distributions;
 using TorchSharp;
 using TrainingDynamics.Codes;
+using TrainingDynamics.Data;
 using TrainingDynamics.Runtime;
 using TrainingDynamics.Theory;
 using static TorchSharp.torch;
@@ -158,6 +159,41 @@ public class QuantizerTests
     }
 
     [Fact]
+    public void ItemsHaveTheirSpectrumOrTheirTree()
+    {
+        using var scope = NewDisposeScope();
+        double[] variances = [4, 1, 0];
+        var items = CodedItems.Gaussian(variances, 40_000, new ReplicaRandom(1));
+        Assert.All(items[0].var(0).ToDoubles().Zip(variances), p => Assert.Equal(p.Second, p.First, 0.1));
+        using var tree = CodedItems.Tree(3, 4, 5, new ReplicaRandom(1, 2), noise: 0);
+        var drawn = tree.Draw(600, new ReplicaRandom(3, 4));
+        Assert.Equal([2, 600, 5], drawn.shape);
+        // Without noise there are as many embeddings as sorts, and of a sort all are alike.
+        Assert.Equal(12, drawn[1].ToDoubles().Chunk(5).Select(x => string.Join(",", x)).Distinct().Count());
+        using var apart = CodedItems.Tree(3, 4, 5, new ReplicaRandom(1, 2), sortDeviation: 0, noise: 0);
+        Assert.Equal(3, apart.Draw(600, new ReplicaRandom(3, 4))[0].ToDoubles().Chunk(5).Select(x => string.Join(",", x)).Distinct()
+            .Count());
+    }
+
+    [Fact]
+    public void NoMatrixOfARankIsNearerThanTheFirstDirections()
+    {
+        using var scope = NewDisposeScope();
+        var matrix = Items(9, 6, 1)[0];
+        var (u, sigma, vh) = linalg.svd(matrix, fullMatrices: false);
+        var best = (u.narrow(1, 0, 2) * sigma.narrow(0, 0, 2)).mm(vh.narrow(0, 0, 2));
+        var loss = EckartYoung.Loss(sigma.ToDoubles(), 2);
+        Assert.Equal(loss, (matrix - best).square().sum().ToDouble(), 1e-10);
+        for (var seed = 2; seed < 40; seed++)
+        {
+            // The nearest matrix whose rows are in a random plane is a projection.
+            var plane = linalg.qr(Items(6, 2, seed)[0]).Q;
+            Assert.True((matrix - matrix.mm(plane).mm(plane.T)).square().sum().ToDouble() >= loss);
+        }
+        Assert.Equal(0, EckartYoung.Loss([1, 2], 5));
+    }
+
+    [Fact]
     public void BadInputIsNamed()
     {
         using var scope = NewDisposeScope();
@@ -190,6 +226,12 @@ public class QuantizerTests
         Refused("items is -1", () => Occupancy.Used(5, -1));
         Refused("no distribution", () => Occupancy.Used([0.5, 0.6], 3));
         Refused("counts are 3 items", () => Occupancy.RenyiOfCounts([1, 1, 1]));
+        Refused("variances are 2, one -1", () => CodedItems.Gaussian([1, -1], 3, new ReplicaRandom(1)));
+        Refused("kinds is 0", () => CodedItems.Tree(0, 1, 1, new ReplicaRandom(1)));
+        Refused("noise is NaN", () => CodedItems.Tree(1, 1, 1, new ReplicaRandom(1), noise: double.NaN));
+        Refused("random has 2 replicas", () => CodedItems.Tree(1, 1, 1, new ReplicaRandom(1)).Draw(2, new ReplicaRandom(1, 2)));
+        Refused("rank is -1", () => EckartYoung.Loss([1], -1));
+        Refused("singularValues are 2, the least -1", () => EckartYoung.Loss([1, -1], 1));
         Refused("bits is -1", () => RateDistortion.Gaussian([1], -1));
         Refused("variances are 2, from 0 to 0", () => RateDistortion.Gaussian([0, 0], 1));
     }
