@@ -22,7 +22,8 @@ public sealed class CodedItems : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
         if (variances.Count == 0 || variances.FirstOrDefault(v => !(v >= 0 && double.IsFinite(v))) is var bad && bad != 0)
-            throw new ArgumentException($"{nameof(variances)} are {variances.Count}, one {variances.FirstOrDefault(v => !(v >= 0))}; allowed "
+            throw new ArgumentException(
+                $"{nameof(variances)} are {variances.Count}, one {variances.FirstOrDefault(v => !(v >= 0))}; allowed "
                 + "are finite numbers of at least 0, one at least", nameof(variances));
         using var scope = NewDisposeScope();
         return (random.Normal([count, variances.Count], ScalarType.Float64) * Aligned.Tensor(variances.ToArray()).sqrt())
