@@ -224,3 +224,87 @@ public class NextItemTests
         Refused("correlation is -0.6", () => DesignEffect.Of(3, -0.6));
     }
 }
+
+/// <summary>Items and reactions: the Bayes predictor against enumeration, values that are given apart from queries and keys.</summary>
+public class ReactionTests
+{
+    [Fact]
+    public void BayesIsTheCountOfTheCluster()
+    {
+        using var scope = NewDisposeScope();
+        var world = new PlantedSequences(2, 5, 6, 0.8);
+        var (items, reactions) = world.Draw(40, new ReplicaRandom(1, 2));
+        var found = world.Bayes(items, reactions);
+        for (var u = 0; u < 40; u++)
+        {
+            var (a, y, p) = (items[1, u].ToDoubles(), reactions[1, u].ToDoubles(), found[1, u].ToDoubles());
+            for (var n = 0; n < 6; n++)
+            {
+                // Over both tastes of the cluster: the probability of all that was seen of it.
+                double[] odds = [.. new[] { 0.8, 0.2 }.Select(one => Enumerable.Range(0, n).Where(i => a[i] % 2 == a[n] % 2)
+                    .Select(i => y[i] == 1 ? one : 1 - one).Aggregate(1.0, (x, z) => x * z))];
+                Assert.Equal(((odds[0] * 0.8) + (odds[1] * 0.2)) / odds.Sum(), p[n], 1e-12);
+            }
+        }
+        var (many, answers) = world.Draw(20_000, new ReplicaRandom(3));
+        var sure = world.Bayes(many, answers);
+        foreach (var level in sure.ToDoubles().Distinct().Where(p => p is > 0.3 and < 0.7))
+            Assert.Equal(level, answers.masked_select((sure - level).abs() < 1e-12).to(ScalarType.Float64).mean().ToDouble(), 0.02);
+        Assert.Contains("0.5", Assert.Throws<ArgumentException>(() => new PlantedSequences(2, 5, 6, 0.5)).Message);
+        Assert.Contains("items from 0 to 4", Assert.Throws<ArgumentException>(() => world.Bayes(items + 9, reactions)).Message);
+    }
+
+    [Fact]
+    public void ValuesAreReadByWhoLooksAndByNobodyElse()
+    {
+        using var scope = NewDisposeScope();
+        var shape = new TransformerShape { Vocabulary = 7, Context = 6, Layers = 2, Width = 8, Heads = 2, Dtype = ScalarType.Float64 };
+        using var model = new Transformer(shape, new ReplicaRandom(1, 2));
+        var items = new ReplicaRandom(3, 4).Integers(5, 3, 6);
+        var reactions = new ReplicaRandom(5, 6).Integers(2, 3, 6) + 5;
+        // Strictly before; the first token sees itself, and a start token's value is its own.
+        var strict = ones(6, 6, ScalarType.Bool).tril(-1) | tensor(new[] { 1, 0, 0, 0, 0, 0 }).diag().to(ScalarType.Bool);
+        Tensor Scores(Tensor values) => model.Forward(model.Weights, items, new Reading { Mask = strict, Values = values })
+            .reshape(2, 3, 6, -1);
+        var scores = Scores(reactions);
+        foreach (var n in new[] { 1, 3, 5 })
+        {
+            var flipped = reactions.clone();
+            flipped.select(2, n).copy_(11 - reactions.select(2, n));
+            var moved = (Scores(flipped) - scores).abs().amax([0, 1, 3]).ToDoubles();
+            Assert.All(moved[..(n + 1)], m => Assert.Equal(0, m));
+            Assert.All(moved[(n + 1)..], m => Assert.True(m > 1e-6));
+        }
+        // One layer by hand: what is added to the values is added to the attention's output, weighed by it.
+        using var one = new Transformer(shape with { Layers = 1, Placement = NormPlacement.None }, new ReplicaRandom(1));
+        var doubled = one.Forward(one.Weights, items[0].unsqueeze(0), new Reading { Values = items[0].unsqueeze(0) });
+        var parts = one.Layout.Zip(one.Layout.Split(one.Weights)).ToDictionary(p => p.First.Name, p => p.Second[0]);
+        using var twice = new Transformer(shape with { Layers = 1, Placement = NormPlacement.None }, new ReplicaRandom(1));
+        twice.Layout.Zip(twice.Layout.Split(twice.Weights)).Single(p => p.First.Name == "v1").Second.mul_(2);
+        Assert.True((doubled - twice.Forward(twice.Weights, items[0].unsqueeze(0))).abs().max().ToDouble() < 1e-12);
+        // Activations are asked for every product.
+        var asked = 0;
+        _ = one.Forward(one.Weights, items[0].unsqueeze(0), new Reading { Activations = h => { asked++; return h; } });
+        Assert.Equal(8, asked);
+        Assert.Contains("Values", Assert.Throws<ArgumentException>(() => model.Forward(model.Weights, items,
+            new Reading { Values = reactions.narrow(2, 0, 3) })).Message);
+        Assert.Contains("allowed are 0 to 6", Assert.Throws<ArgumentException>(() => Scores(reactions + 9)).Message);
+    }
+
+    [Fact]
+    public void AucOfSequencesIsThatOfAllTheirImpressionsAndExposureAddsUpByGroup()
+    {
+        using var scope = NewDisposeScope();
+        var scores = new ReplicaRandom(1, 2).Normal([4, 5], ScalarType.Float64);
+        var clicks = new ReplicaRandom(3, 4).Integers(2, 4, 5);
+        Assert.Equal(ClickPrediction.Auc(scores[1].sigmoid().ToDoubles(), clicks[1].ToDoubles()),
+            ClickPrediction.SequenceAuc(scores, clicks)[1], 1e-12);
+        var broken = scores.clone();
+        broken[0, 0, 0] = double.NaN;
+        Assert.Equal([true, false], ClickPrediction.SequenceAuc(broken, clicks).Select(double.IsNaN));
+        Assert.Contains("[2, 4, 4]", Assert.Throws<ArgumentException>(() => ClickPrediction.SequenceAuc(scores, clicks.narrow(2, 0, 4))).Message);
+        var exposure = tensor(new[] { 0.1, 0.2, 0.3, 0.4 }).unsqueeze(0);
+        Assert.Equal([0.4, 0.6], Exposure.ByGroup(exposure, [0, 1, 0, 1])[0].ToDoubles().Select(e => Math.Round(e, 12)));
+        Assert.Contains("groups are 3", Assert.Throws<ArgumentException>(() => Exposure.ByGroup(exposure, [0, 1, 0])).Message);
+    }
+}

@@ -132,7 +132,32 @@ public sealed class ClickWorld : IDisposable
     /// <param name="policy">The logger π, (replica or 1, context, item).</param>
     /// <param name="count">Impressions.</param>
     /// <param name="random">The replicas' seeds.</param>
-    public LoggedBandit Draw(Tensor policy, int count, ReplicaRandom random)
+    public LoggedBandit Draw(Tensor policy, int count, ReplicaRandom random) => Draw(policy, count, random, cell =>
+    {
+        var (rate, paid) = (Click.reshape(Replicas, -1).gather(1, cell), Payoff.reshape(Replicas, -1).gather(1, cell));
+        return (random.Uniform([count], ScalarType.Float64) < rate).to(ScalarType.Float64) * paid;
+    });
+
+    /// <summary>The same with a real number in place of each click: R ~ N(r(x, a), σ²), as a rating, a time watched or a model's judgement
+    /// gives. r stays the mean, so values and regrets are as before.</summary>
+    /// <param name="policy">The logger π, (replica or 1, context, item).</param>
+    /// <param name="count">Impressions.</param>
+    /// <param name="deviation">σ ≥ 0, finite, in a shape that goes with (replica, context, item).</param>
+    /// <param name="random">The replicas' seeds.</param>
+    /// <exception cref="ArgumentException">A deviation is negative or not finite, or as for <see cref="Draw(Tensor, int, ReplicaRandom)"/>.
+    /// </exception>
+    public LoggedBandit DrawReal(Tensor policy, int count, Tensor deviation, ReplicaRandom random)
+    {
+        if (!((deviation >= 0) & deviation.isfinite()).all().item<bool>())
+            throw new ArgumentException($"{nameof(deviation)} goes from {deviation.min().ToDouble()} to {deviation.max().ToDouble()}, "
+                + "allowed are finite numbers of at least 0", nameof(deviation));
+        return Draw(policy, count, random, cell => Reward.reshape(Replicas, -1).gather(1, cell)
+            + (deviation.to(ScalarType.Float64).expand_as(Reward).reshape(Replicas, -1).gather(1, cell)
+            * random.Normal([count], ScalarType.Float64)));
+    }
+
+    // rewards: of cells (replica, impression), each context·items + item, what came of them.
+    private LoggedBandit Draw(Tensor policy, int count, ReplicaRandom random, Func<Tensor, Tensor> rewards)
     {
         if (count < 1)
             throw new ArgumentException($"{nameof(count)} is {count}, at least 1 is needed", nameof(count));
@@ -143,12 +168,10 @@ public sealed class ClickWorld : IDisposable
         var u = random.Uniform([count], ScalarType.Float64) * cumulative.narrow(1, -1, 1);
         // (replica, impression)
         var cell = searchsorted(cumulative, u.contiguous(), right: true).clamp_max(flat.shape[1] - 1);
-        var (rate, paid) = (Click.reshape(Replicas, -1).gather(1, cell), Payoff.reshape(Replicas, -1).gather(1, cell));
-        var clicked = where(Runtime.Replicas.AreFinite(flat).unsqueeze(1),
-            (random.Uniform([count], ScalarType.Float64) < rate).to(ScalarType.Float64) * paid, double.NaN);
+        var earned = where(Runtime.Replicas.AreFinite(flat).unsqueeze(1), rewards(cell), double.NaN);
         // 1 + rounding
         return new LoggedBandit(cell.div(Items, RoundingMode.floor),
-            cell.remainder(Items), clicked, flat.gather(1, cell).clamp_max(1), policy);
+            cell.remainder(Items), earned, flat.gather(1, cell).clamp_max(1), policy);
     }
 
     /// <summary>The log without an end: every (context, item, click or not) once, with its probability. What a finite log only estimates,

@@ -165,6 +165,38 @@ public sealed class LoggedBandit : IDisposable
         return groups.Spread(where(shown > 0, earned / shown.clamp_min(1e-300), empty)).MoveToOuterDisposeScope();
     }
 
+    /// <summary>
+    /// A model of the reward with a prior: q̂(x, a) = (Σ R + κ·m(x, a))/(n + κ) over the n impressions of the cell, (replica, context,
+    /// item). For normal rewards of variance σ² and a normal prior of mean m and variance τ² it is the posterior mean at κ = σ²/τ².
+    /// </summary>
+    /// <param name="prior">m, (replica or 1, context, item), finite.</param>
+    /// <param name="strength">κ ≥ 0: as many impressions the prior counts. With 0 a cell without impressions has the prior, too.</param>
+    /// <exception cref="ArgumentException">The prior is not finite or of another shape, κ is out of its range, or the log enumerates: it
+    /// has no number of impressions.</exception>
+    public Tensor ShrunkMeans(Tensor prior, double strength)
+    {
+        if (Endless)
+            throw new ArgumentException("a log that enumerates has no number of impressions that a prior could be held against",
+                nameof(strength));
+        if (!(strength >= 0 && double.IsFinite(strength)))
+            throw new ArgumentException($"{nameof(strength)} is {strength}, allowed is a number in [0, ∞)", nameof(strength));
+        if (prior.dim() != 3 || (prior.shape[0] != 1 && prior.shape[0] != Rewards.shape[0]) || !prior.isfinite().all().item<bool>())
+            throw new ArgumentException($"{nameof(prior)} has the shape [{string.Join(", ", prior.shape)}] and "
+                + $"{(~prior.isfinite()).sum().item<long>()} numbers that are not finite; wanted is ({Rewards.shape[0]} or 1, context, "
+                + "item), all finite", nameof(prior));
+        using var scope = NewDisposeScope();
+        using var table = Table((int)prior.shape[1], (int)prior.shape[2]);
+        var (shown, earned) = (table.Shown * Count, table.Clicked * Count);
+        var mean = (earned + (strength * prior)) / (shown + strength).clamp_min(1e-300);
+        return where((shown + strength) > 0, mean, prior.to(ScalarType.Float64)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The same impressions with other rewards: weights of a loss, say.</summary>
+    /// <param name="rewards">(replica, impression), finite.</param>
+    /// <exception cref="ArgumentException">They have another shape, or are not finite.</exception>
+    public LoggedBandit WithRewards(Tensor rewards) => new(Contexts, Items, rewards, Propensities, Logger, Endless ? Probability : null)
+    { PropensitiesAreCounted = PropensitiesAreCounted };
+
     /// <summary>One long log as many short ones: impression i of log k is impression k·(Count/logs) + i. As good as so many logs drawn
     /// anew, since impressions are independent.</summary>
     /// <param name="logs">How many; divides the number of impressions. The log has one replica.</param>

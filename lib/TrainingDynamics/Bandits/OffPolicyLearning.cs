@@ -126,6 +126,29 @@ public static class OffPolicyLearning
             + ((log.Shown - log.Clicked) * nn.functional.logsigmoid(-scores))).sum([1, 2]).neg().MoveToOuterDisposeScope();
     };
 
+    /// <summary>
+    /// A reward model as a regression with a ridge, L = ½·Σ [n·s² − 2·c·s] + (κ/2N)·‖θ‖², N impressions: least squares of the rewards, and a
+    /// normal prior of mean 0 on every weight. The decay here is L2 in the gradient.
+    /// </summary>
+    /// <param name="model">Scores (replica, context, item).</param>
+    /// <param name="log">A log of finitely many impressions.</param>
+    /// <param name="strength">κ ≥ 0, one for all replicas or one each: noise variance over prior variance.</param>
+    /// <exception cref="ArgumentException">κ is out of its range, or the log has no end.</exception>
+    public static LossFunction RewardRegression(TableModel model, LoggedTable log, PerReplica strength)
+    {
+        if (!double.IsFinite(log.Impressions))
+            throw new ArgumentException("a log without an end has no number of impressions that a prior could be held against", nameof(log));
+        var ridge = Aligned.Tensor(strength.Expand((int)log.Shown.shape[0], nameof(strength)).Select(k => k / log.Impressions).ToArray())
+            .DetachFromDisposeScope();
+        return weights =>
+        {
+            using var scope = NewDisposeScope();
+            var scores = model.Scores(weights);
+            return ((0.5 * ((log.Shown * scores.square()) - (2 * log.Clicked * scores)).sum([1, 2]))
+                + (0.5 * ridge * weights.square().sum(1))).MoveToOuterDisposeScope();
+        };
+    }
+
     private static double Positive(double value, string name) => value > 0
         ? value : throw new ArgumentException($"{name} is {value}, allowed is a number in (0, ∞)", name);
 }

@@ -1,6 +1,7 @@
 using TorchSharp;
 using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
+using static TrainingDynamics.Runtime.Replicas;
 
 namespace TrainingDynamics.Codes;
 
@@ -21,7 +22,7 @@ public static class KMeans
         using var scope = NewDisposeScope();
         Quantizer.Fittable(items, 1, values, random);
         var first = random.Uniform([items.shape[1]], ScalarType.Float64).argsort(1).narrow(1, 0, values);
-        return Improve(items, Quantizer.Rows(items, first), iterations).MoveToOuterDisposeScope();
+        return Improve(items, Rows(items, first), iterations).MoveToOuterDisposeScope();
     }
 
     /// <summary>The same from given centers.</summary>
@@ -47,8 +48,8 @@ public static class KMeans
             var sums = zeros_like(centers).scatter_add_(1, own.unsqueeze(-1).expand_as(items), items);
             // The k-th empty center goes to the k-th farthest item.
             var empty = counts == 0;
-            var farthest = (items - Quantizer.Rows(centers, own)).square().sum(-1).argsort(1, descending: true);
-            var refuge = Quantizer.Rows(items, farthest.gather(1, (empty.to(ScalarType.Int64).cumsum(1) - 1).clamp_min(0)));
+            var farthest = (items - Rows(centers, own)).square().sum(-1).argsort(1, descending: true);
+            var refuge = Rows(items, farthest.gather(1, (empty.to(ScalarType.Int64).cumsum(1) - 1).clamp_min(0)));
             var moved = (sums / counts.clamp_min(1).unsqueeze(-1)).where(empty.logical_not().unsqueeze(-1), refuge);
             if (i > 0)
                 centers.Dispose();

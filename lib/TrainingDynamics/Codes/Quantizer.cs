@@ -99,7 +99,4 @@ public abstract class Quantizer(long replicas, int length, int values, long widt
             throw new ArgumentException($"{nameof(random)} has {random.Replicas} replicas, the items {items.shape[0]}", nameof(random));
         return items;
     }
-
-    /// <summary>Rows of each replica: (replica, row, d) at (replica, item).</summary>
-    internal static Tensor Rows(Tensor table, Tensor at) => table.gather(1, at.unsqueeze(-1).expand(-1, -1, table.shape[2]));
 }

@@ -1,6 +1,7 @@
 using TorchSharp;
 using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
+using static TrainingDynamics.Runtime.Replicas;
 
 namespace TrainingDynamics.Codes;
 

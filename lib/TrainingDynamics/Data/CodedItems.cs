@@ -1,6 +1,7 @@
 using TorchSharp;
 using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
+using static TrainingDynamics.Runtime.Replicas;
 
 namespace TrainingDynamics.Data;
 
@@ -72,8 +73,6 @@ public sealed class CodedItems : IDisposable
         return (Rows(_kinds, kind) + Rows(_sorts, sort) + (_noise * random.Normal([count, _kinds.shape[2]], ScalarType.Float64)))
             .MoveToOuterDisposeScope();
     }
-
-    private static Tensor Rows(Tensor table, Tensor at) => table.gather(1, at.unsqueeze(-1).expand(-1, -1, table.shape[2]));
 
     /// <inheritdoc/>
     public void Dispose()

@@ -1,6 +1,7 @@
 using TorchSharp;
 using TrainingDynamics.Runtime;
 using static TorchSharp.torch;
+using static TrainingDynamics.Runtime.Replicas;
 
 namespace TrainingDynamics.Data;
 
@@ -106,9 +107,6 @@ public sealed class NextItemWorld : IDisposable
         }
         return stack([.. next], 2).MoveToOuterDisposeScope();
     }
-
-    // Rows of each replica: (replica, row, n) at (replica, user).
-    private static Tensor Rows(Tensor table, Tensor at) => table.gather(1, at.unsqueeze(-1).expand(-1, -1, table.shape[2]));
 
     /// <inheritdoc/>
     public void Dispose()

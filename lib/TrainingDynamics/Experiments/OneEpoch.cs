@@ -5,6 +5,7 @@ using TrainingDynamics.Optimizers;
 using TrainingDynamics.Runtime;
 using TrainingDynamics.Tasks;
 using static TorchSharp.torch;
+using static TrainingDynamics.Runtime.Replicas;
 
 namespace TrainingDynamics.Experiments;
 
@@ -163,14 +164,6 @@ public static class OneEpoch
             foreach (var tensor in new[] { log.User, log.Item, log.Click, log.Rate })
                 tensor.Dispose();
         }
-    }
-
-    /// <summary>Rows of a table (replica, row, width) at (replica, n) places: (replica, n, width).</summary>
-    private static Tensor Rows(Tensor table, Tensor at)
-    {
-        var (replicas, rows) = (table.shape[0], table.shape[1]);
-        var flat = at + (arange(replicas).unsqueeze(1) * rows);
-        return table.reshape(replicas * rows, -1).index_select(0, flat.reshape(-1)).reshape(replicas, at.shape[1], -1);
     }
 
     private static IEnumerable<double> Each(Tensor rate, Tensor click, Func<IReadOnlyList<double>, IReadOnlyList<double>, double> measure)

@@ -1,3 +1,7 @@
+using TorchSharp;
+using TrainingDynamics.Runtime;
+using static TorchSharp.torch;
+
 namespace TrainingDynamics.Measurement;
 
 /// <summary>How good predicted click rates are, for clicks of 0 and 1.</summary>
@@ -18,6 +22,29 @@ public static class ClickPrediction
     public static double Auc(IReadOnlyList<double> predicted, IReadOnlyList<double> clicks)
     {
         Require(predicted, clicks);
+        return AucOf(predicted, clicks);
+    }
+
+    /// <summary>The same of sequences: AUC over all impressions of a replica, whatever the sequence and the place in it. Scores of any
+    /// scale; only their order counts.</summary>
+    /// <param name="scores">(replica, …).</param>
+    /// <param name="clicks">1 and 0, of the same shape.</param>
+    /// <returns>One for each replica; NaN where its scores are not finite.</returns>
+    /// <exception cref="ArgumentException">The shapes differ, a click is neither 0 nor 1, or all of a replica's are alike.</exception>
+    public static double[] SequenceAuc(Tensor scores, Tensor clicks)
+    {
+        using var scope = NewDisposeScope();
+        if (scores.dim() < 2 || scores.numel() == 0 || !scores.shape.SequenceEqual(clicks.shape)
+            || !((clicks == 0) | (clicks == 1)).all().item<bool>())
+            throw new ArgumentException($"{nameof(scores)} have the shape [{string.Join(", ", scores.shape)}], the clicks "
+                + $"[{string.Join(", ", clicks.shape)}]; wanted is one shape, (replica, …), and clicks of 0 and 1", nameof(scores));
+        var finite = Replicas.AreFinite(scores).to(ScalarType.Float64).ToDoubles();
+        return [.. Enumerable.Range(0, (int)scores.shape[0]).Select(r =>
+            finite[r] == 0 ? double.NaN : AucOf(scores[r].ToDoubles(), clicks[r].ToDoubles()))];
+    }
+
+    private static double AucOf(IReadOnlyList<double> predicted, IReadOnlyList<double> clicks)
+    {
         var positives = clicks.Sum();
         if (positives == 0 || positives == clicks.Count)
             throw new ArgumentException($"of {clicks.Count} impressions {positives} were clicked; AUC needs both kinds", nameof(clicks));

@@ -50,6 +50,21 @@ public static class Exposure
         return where(e.isnan(), e, (e > 0).to(ScalarType.Float64)).mean([1]).ToDoubles();
     }
 
+    /// <summary>Exposure by group, (replica, group): the sum over a group's items.</summary>
+    /// <param name="exposure">(replica, item), not negative.</param>
+    /// <param name="groups">The group of each item, whole numbers from 0.</param>
+    /// <exception cref="ArgumentException">There is not one group for each item, one is negative, or a replica has no exposure.</exception>
+    public static Tensor ByGroup(Tensor exposure, IReadOnlyList<int> groups)
+    {
+        if (groups.Count != exposure.shape[^1] || groups.Any(g => g < 0))
+            throw new ArgumentException($"{nameof(groups)} are {groups.Count} numbers from {groups.DefaultIfEmpty(-1).Min()}, wanted is "
+                + $"one from 0 for each of {exposure.shape[^1]} items", nameof(groups));
+        using var scope = NewDisposeScope();
+        var e = Required(exposure);
+        return zeros(e.shape[0], groups.Max() + 1L, dtype: ScalarType.Float64)
+            .index_add(1, Aligned.Tensor(groups.Select(g => (long)g).ToArray()), e, 1).MoveToOuterDisposeScope();
+    }
+
     /// <summary>How alike the lists of two contexts are: |A ∩ B|/|A ∪ B| of their <paramref name="slots"/> likeliest items, the mean over
     /// all pairs of contexts.</summary>
     /// <param name="policy">(replica, context, item), at least two contexts.</param>

@@ -99,8 +99,7 @@ public sealed class Hstu : Model
                 + $"batch, position), of 1 to {_shape.Context} positions", nameof(inputs));
         var parts = Layout.Zip(Layout.Split(weights)).ToDictionary(p => p.First.Name, p => p.Second);
         var (batch, length, width, size) = (inputs.shape[1], inputs.shape[2], _shape.Width, _shape.Width / _shape.Heads);
-        var rows = (inputs.expand(replicas, -1, -1) + (arange(replicas).reshape(-1, 1, 1) * _shape.Vocabulary)).reshape(-1);
-        var x = parts["E"].reshape(-1, width).index_select(0, rows).reshape(replicas, batch, length, width)
+        var x = Runtime.Replicas.Rows(parts["E"], inputs.expand(replicas, -1, -1).flatten(1)).reshape(replicas, batch, length, width)
             + parts["P"].narrow(1, 0, length).unsqueeze(1);
         x = x.reshape(replicas, batch * length, width);
         var behind = (arange(length).unsqueeze(1) - arange(length).unsqueeze(0));                                  // query − key

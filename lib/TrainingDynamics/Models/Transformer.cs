@@ -89,6 +89,15 @@ public sealed record Reading
     /// <summary>See <see cref="LastTokens"/>; 1 to the number of layers. With 1 nothing is lost (what the others would have become, nobody
     /// reads); with more the others stop where they were. Without <see cref="LastTokens"/> it says nothing.</summary>
     public int LastLayers { get; init; } = 1;
+
+    /// <summary>Tokens (replica or 1, batch, position) whose embeddings are added, at each place and in every layer, to what values are
+    /// made of, and to nothing else: v = W_v·(norm(x) + E[value]), while queries and keys are of the stream alone. So a reaction can be
+    /// looked up by the item that it was given to. None by default.</summary>
+    public Tensor? Values { get; init; }
+
+    /// <summary>What becomes of everything that a matrix is multiplied with, of the shape (replica, batch·position, width): a rounding to
+    /// few bits, say. Nothing by default.</summary>
+    public Func<Tensor, Tensor>? Activations { get; init; }
 }
 
 /// <summary>
@@ -219,10 +228,9 @@ public sealed class Transformer : Model
         var parts = Layout.Zip(Layout.Split(weights)).ToDictionary(p => p.First.Name,
             p => sphere && p.First.Invariance == Invariance.Rows ? p.Second / p.Second.norm(-1, keepdim: true) : p.Second);
         var (batch, length, width) = (inputs.shape[1], inputs.shape[2], _shape.Width);
-        // Each replica looks up its own rows: shift its tokens into one long table.
-        var rows = (inputs.expand(replicas, -1, -1) + (arange(replicas).reshape(-1, 1, 1) * _shape.Vocabulary)).reshape(-1);
         // (replica, batch·position, width)
-        var x = parts["E"].reshape(-1, width).index_select(0, rows).reshape(replicas, batch * length, width);
+        var x = Embedded(inputs);
+        var added = reading.Values is { } valueTokens ? Embedded(RequireTokens(valueTokens, _shape.Vocabulary)) : null;
         if (!_shape.Rotary)
             x = (x.reshape(replicas, batch, length, width) + parts["P"].index_select(1, places).unsqueeze(1)).reshape(replicas, -1, width);
         if (sphere)
@@ -244,8 +252,10 @@ public sealed class Transformer : Model
         }
         if (_shape.Placement == NormPlacement.Pre)
             x = Norm(x) * parts["gain"].unsqueeze(1);
-        var scores = x.bmm(parts[_shape.Tied ? "E" : "U"].transpose(1, 2));
+        var scores = Matrix(x, parts[_shape.Tied ? "E" : "U"]);
         return (sphere ? scores * parts["scale"].unsqueeze(1) : scores).MoveToOuterDisposeScope();
+
+        Tensor Embedded(Tensor tokens) => Runtime.Replicas.Rows(parts["E"], tokens.expand(replicas, -1, -1).flatten(1));
 
         Tensor Unit(Tensor h) => h / h.norm(-1, keepdim: true);
 
@@ -266,7 +276,9 @@ public sealed class Transformer : Model
 
         Tensor Norm(Tensor h) => _shape.Normalization.Apply(h, _shape.Epsilon);
 
-        Tensor Linear(Tensor h, string name) => h.bmm(parts[name].transpose(1, 2));
+        Tensor Linear(Tensor h, string name) => Matrix(h, parts[name]);
+
+        Tensor Matrix(Tensor h, Tensor matrix) => (reading.Activations?.Invoke(h) ?? h).bmm(matrix.transpose(1, 2));
 
         // On the sphere the entries of a unit vector are 1/√width; the nonlinearity is given them at size 1.
         Tensor FeedForward(Tensor h, int l) => sphere ? Hidden(h * Math.Sqrt(width), l) : Hidden(h, l);
@@ -280,7 +292,8 @@ public sealed class Transformer : Model
             var size = width / _shape.Heads;
             // (replica·batch, head, position, size)
             Tensor Heads(Tensor of, string name) => Linear(of, name).reshape(replicas * batch, -1, _shape.Heads, size).transpose(1, 2);
-            var (q, k, v) = (Heads(queries == length ? h : Last(h), $"q{l}"), Heads(h, $"k{l}"), Heads(h, $"v{l}"));
+            var (q, k, v) = (Heads(queries == length ? h : Last(h), $"q{l}"), Heads(h, $"k{l}"),
+                Heads(added is null ? h : h + added, $"v{l}"));
             if (_shape.QueryKeyNorm || sphere)
                 (q, k) = (Normalization.RmsNorm.Apply(q, _shape.Epsilon), Normalization.RmsNorm.Apply(k, _shape.Epsilon));
             if (_rotation is { } r)
@@ -314,6 +327,10 @@ public sealed class Transformer : Model
         if (reading.LastLayers < 1 || reading.LastLayers > _shape.Layers)
             throw new ArgumentException($"{nameof(reading.LastLayers)} is {reading.LastLayers}, allowed are 1 to {_shape.Layers}",
                 nameof(reading));
+        if (reading.Values is { } values && (values.dim() != 3 || (values.shape[0] != 1 && values.shape[0] != replicas)
+            || !values.shape[1..].SequenceEqual(inputs.shape[1..])))
+            throw new ArgumentException($"{nameof(reading.Values)} have the shape [{string.Join(", ", values.shape)}], wanted is "
+                + $"({replicas} or 1, {string.Join(", ", inputs.shape[1..])})", nameof(reading));
         var positions = reading.Positions is null ? arange(length)
             : Aligned.Tensor(reading.Positions.Select(p => (long)p).ToArray());
         if (reading.Mask is not { } may)

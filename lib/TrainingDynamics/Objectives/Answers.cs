@@ -55,10 +55,15 @@ public sealed record Answers
     /// <summary>r minus the group's mean.</summary>
     public Tensor CentredReward() => Reward - GroupMean(Reward);
 
-    /// <summary>r minus the group's mean, over the group's deviation (biased, plus 1e-6): 0 where a group agrees.</summary>
-    public Tensor StandardizedReward()
+    /// <summary>r minus the group's mean, over the group's deviation (biased, plus ε): 0 where a group agrees.</summary>
+    /// <param name="epsilon">ε ≥ 0. With 0 a group whose rewards differ by rounding alone counts as agreeing.</param>
+    public Tensor StandardizedReward(double epsilon = 1e-6)
     {
         var centred = CentredReward();
-        return centred / (GroupMean(centred.square()).sqrt() + 1e-6);
+        var deviation = GroupMean(centred.square()).sqrt();
+        if (epsilon > 0)
+            return centred / (deviation + epsilon);
+        var rounding = 1e-6 * Reward.abs().amax([-1], keepdim: true);
+        return where(deviation > rounding, centred / deviation, 0);
     }
 }

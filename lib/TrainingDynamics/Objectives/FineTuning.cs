@@ -58,7 +58,17 @@ public static class FineTuning
         Source.Policy(samples), a => (a.Reward > 0).to(a.LogPolicy.dtype));
 
     /// <summary>GRPO on-policy: ω = (r − r̄)/std(r) over the group of draws (Shao et al. 2024, arXiv:2402.03300).</summary>
-    public static Objective Grpo(int? samples = 8) => new("GRPO", Source.Policy(samples), a => a.StandardizedReward());
+    public static Objective Grpo(int? samples = 8) => GroupRelative(Advantage.DeviationPlus(1e-6), samples).Named("GRPO");
+
+    /// <summary>Policy gradient by groups with one of the ways to compare a draw with its group: ω = A.</summary>
+    /// <param name="advantage">A.</param>
+    /// <param name="samples">G, draws of a prompt, at least 2: one draw has no other to be compared with. Null is the exact expectation,
+    /// mean and deviation the policy's own.</param>
+    /// <exception cref="ArgumentException">A group has one draw.</exception>
+    public static Objective GroupRelative(Advantage advantage, int? samples = 8) => samples is not 1
+        ? new($"by group, {advantage.Name}", Source.Policy(samples), advantage.Of)
+        : throw new ArgumentException($"{nameof(samples)} is 1: a group of one draw has nothing to compare it with, its advantage is 0",
+            nameof(samples));
 
     /// <summary>Dr. GRPO: without the division by the deviation, ω = r − r̄ (Liu et al. 2025, arXiv:2503.20783; answers of one
     /// length).</summary>

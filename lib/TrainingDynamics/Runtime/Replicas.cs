@@ -23,4 +23,14 @@ internal static class Replicas
         var result = f(where(Like(values), values, 0));
         return where(Like(result), result, double.NaN);
     }
+
+    /// <summary>The rows of a table at some places, each replica's of its own table: (replica, n, width).</summary>
+    /// <param name="table">(replica, row, width).</param>
+    /// <param name="at">(replica, n), whole numbers from 0.</param>
+    public static Tensor Rows(Tensor table, Tensor at)
+    {
+        // The tables one below the other, each replica's places shifted into its own.
+        var flat = at + (arange(table.shape[0]).unsqueeze(1) * table.shape[1]);
+        return table.reshape(-1, table.shape[2]).index_select(0, flat.reshape(-1)).reshape(table.shape[0], at.shape[1], table.shape[2]);
+    }
 }

@@ -43,3 +43,13 @@ public sealed record Minimizing(Layout Layout, Tensor Weights, LossFunction Loss
     /// <inheritdoc/>
     public (Tensor Loss, Tensor Gradient) Next() => Derivatives.LossAndGradient(Loss, Weights);
 }
+
+/// <summary>A loss that is drawn anew for every step: a stream of data that never comes twice.</summary>
+/// <param name="Layout">The blocks.</param>
+/// <param name="Weights">(replica, parameter).</param>
+/// <param name="Draw">Draws a step's data, and gives the loss on them.</param>
+public sealed record Streaming(Layout Layout, Tensor Weights, Func<LossFunction> Draw) : ITask
+{
+    /// <inheritdoc/>
+    public (Tensor Loss, Tensor Gradient) Next() => Derivatives.LossAndGradient(Draw(), Weights);
+}

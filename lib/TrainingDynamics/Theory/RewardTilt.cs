@@ -1,0 +1,112 @@
+using MathNet.Numerics;
+
+namespace TrainingDynamics.Theory;
+
+/// <summary>
+/// The policy that a logger becomes when its answers are weighed by the exponential of their reward, π_β ∝ π_log·e^{βr}, β = 1/λ: the best
+/// trade of reward against KL(π‖π_log) at price λ. Here r may have either sign.
+/// </summary>
+public static class RewardTilt
+{
+    /// <summary>π ∝ π_log·e^{r/λ}.</summary>
+    /// <param name="logger">π_log, not negative, with a positive sum.</param>
+    /// <param name="reward">r, finite, one for each item.</param>
+    /// <param name="temperature">λ &gt; 0. Towards 0 the best item that the logger shows; towards ∞ the logger.</param>
+    /// <exception cref="ArgumentException">The lists differ in length, a number is not of its range, or r/λ overflows.</exception>
+    public static double[] Of(IReadOnlyList<double> logger, IReadOnlyList<double> reward, double temperature)
+        => Noisy(logger, reward, new double[reward.Count], temperature);
+
+    /// <summary>
+    /// Where weights e^{R/λ} of single noisy rewards R ~ N(r, σ_a²) end, with endless data: E e^{R/λ} = e^{r/λ + σ_a²/(2λ²)}, so
+    /// π ∝ π_log·e^{r/λ + σ_a²/(2λ²)}. One σ for all items cancels; unequal ones are paid as if they were reward. Ours, from the normal's
+    /// moment generating function.
+    /// </summary>
+    /// <param name="logger">π_log.</param>
+    /// <param name="reward">r.</param>
+    /// <param name="deviation">σ_a ≥ 0, one for each item.</param>
+    /// <param name="temperature">λ &gt; 0.</param>
+    /// <exception cref="ArgumentException">As for <see cref="Of"/>.</exception>
+    public static double[] Noisy(IReadOnlyList<double> logger, IReadOnlyList<double> reward, IReadOnlyList<double> deviation,
+        double temperature)
+    {
+        Require.Positive(temperature, nameof(temperature));
+        if (logger.Count != reward.Count || logger.Count != deviation.Count || logger.Any(p => !(p >= 0 && double.IsFinite(p)))
+            || !logger.Any(p => p > 0) || reward.Any(r => !double.IsFinite(r)) || deviation.Any(s => !(s >= 0 && double.IsFinite(s))))
+            throw new ArgumentException($"logger ({logger.Count}), reward ({reward.Count}) and deviation ({deviation.Count}) must have one "
+                + "finite number for each item, logger and deviation none that is negative, the logger one above 0", nameof(reward));
+        // ln π_log = −∞ is no mass.
+        double[] logs = [.. logger.Select((p, a) => Math.Log(p) + (reward[a] / temperature)
+            + (deviation[a] / temperature * (deviation[a] / temperature) / 2))];
+        return logs.All(l => l < double.PositiveInfinity) ? Logarithms.Normalized(logs)
+            : throw new ArgumentException($"{nameof(temperature)} is {temperature}: the exponents overflow, greatest reward "
+                + $"{reward.Max()}, greatest deviation {deviation.Max()}", nameof(temperature));
+    }
+
+    /// <summary>
+    /// Cov_π(f, g) = Σ π·f·g − Σπf·Σπg. Along π_β ∝ π_log·w_β the value V = Σ π·r climbs with dV/dβ = Cov_π(r, d ln w/dβ): for w = e^{βr}
+    /// that is Var_π(r), never negative.
+    /// </summary>
+    /// <exception cref="ArgumentException">The lists differ in length.</exception>
+    public static double Covariance(IReadOnlyList<double> policy, IReadOnlyList<double> first, IReadOnlyList<double> second)
+    {
+        if (policy.Count != first.Count || policy.Count != second.Count)
+            throw new ArgumentException($"policy ({policy.Count}), first ({first.Count}) and second ({second.Count}) must have one number "
+                + "for each item", nameof(first));
+        var (f, g) = (OffPolicySupervision.Value(policy, first), OffPolicySupervision.Value(policy, second));
+        return policy.Select((p, a) => p * (first[a] - f) * (second[a] - g)).Sum();
+    }
+
+    /// <summary>
+    /// d ln w/dβ of clicks of 0 and 1 under weights e^{β·click}, whose mean is w = 1 + r·(e^β − 1): r·e^β/(1 + r·(e^β − 1)), the click rate
+    /// that the item has among weighed impressions.
+    /// </summary>
+    /// <param name="rate">r in [0, 1].</param>
+    /// <param name="temperature">λ = 1/β &gt; 0.</param>
+    /// <exception cref="ArgumentException">A number is out of its range.</exception>
+    public static double ClickSlope(double rate, double temperature)
+    {
+        if (!(rate is >= 0 and <= 1))
+            throw new ArgumentException($"{nameof(rate)} is {rate}, allowed is a number in [0, 1]", nameof(rate));
+        // Both over e^β, which may be more than a double holds.
+        var no = Math.Exp(-1 / Require.Positive(temperature, nameof(temperature)));
+        return rate == 0 ? 0 : rate / (no - (rate * SpecialFunctions.Expm1(-1 / temperature)));
+    }
+
+    /// <summary>
+    /// e^{−σ²/λ²}: the factor by which normal noise of deviation σ, the same everywhere, makes the effective sample size (Σw)²/Σw² of
+    /// weights e^{R/λ} smaller. It is the expectation's; a sample of n shows it only where n·e^{−σ²/λ²} is still large. Ours.
+    /// </summary>
+    /// <exception cref="ArgumentException">σ is negative, or λ not positive.</exception>
+    public static double NoiseShare(double deviation, double temperature)
+    {
+        var ratio = Require.NotNegative(deviation, nameof(deviation)) / Require.Positive(temperature, nameof(temperature));
+        return Math.Exp(-ratio * ratio);
+    }
+
+    /// <summary>
+    /// ε = σ·√(2·ln(2|A|/δ)): all of |A| independent errors of deviation σ (sub-Gaussian) are within ε with probability 1 − δ (a union
+    /// bound).
+    /// </summary>
+    /// <param name="deviation">σ ≥ 0.</param>
+    /// <param name="items">|A| ≥ 1.</param>
+    /// <param name="failure">δ in (0, 1).</param>
+    /// <exception cref="ArgumentException">A number is out of its range.</exception>
+    public static double ErrorRadius(double deviation, int items, double failure = 0.05)
+    {
+        if (items < 1 || !(failure is > 0 and < 1))
+            throw new ArgumentException($"{nameof(items)} is {items}, {nameof(failure)} {failure}; allowed are 1 and more, and a number in "
+                + "(0, 1)", nameof(items));
+        return Require.NotNegative(deviation, nameof(deviation)) * Math.Sqrt(2 * Math.Log(2.0 * items / failure));
+    }
+
+    /// <summary>
+    /// R_max·(e^{2ε/λ} − 1): what the tilt by rewards that are each wrong by at most ε may earn less than the tilt by the true ones. Above
+    /// R_max it says nothing.
+    /// </summary>
+    /// <param name="radius">ε ≥ 0.</param>
+    /// <param name="temperature">λ &gt; 0.</param>
+    /// <param name="greatest">R_max, the greatest reward; rewards are not negative.</param>
+    /// <exception cref="ArgumentException">A number is out of its range.</exception>
+    public static double Allowance(double radius, double temperature, double greatest = 1) => Require.Positive(greatest, nameof(greatest))
+        * SpecialFunctions.Expm1(2 * Require.NotNegative(radius, nameof(radius)) / Require.Positive(temperature, nameof(temperature)));
+}
