@@ -137,6 +137,31 @@ public class RewardTests
         Assert.True((model.Scores(model.Weights)[1] - log.ShrunkMeans(prior * 0, 0.5)[1]).abs().max().ToDouble() < 1e-9);
     }
 
+    [Fact]
+    public void NoErrorWithinTheRadiusCostsMoreThanTheBoundAndTheWorstAlmostThat()
+    {
+        using var random = new ReplicaRandom(1);
+        foreach (var (radius, temperature) in new[] { (0.1, 1.0), (0.3, 0.2), (1, 0.3) })
+        {
+            var bound = RewardTilt.GreatestLoss(radius, temperature);
+            Assert.True(bound < RewardTilt.Allowance(radius, temperature));
+            for (var trial = 0; trial < 50; trial++)
+            {
+                var u = random.Uniform([3, 6], ScalarType.Float64).ToDoubles();
+                double[] logger = u[..6], reward = u[6..12], wrong = [.. reward.Zip(u[12..], (r, e) => r + (radius * Math.Sign(e - 0.5)))];
+                var lost = OffPolicySupervision.Value(RewardTilt.Of(logger, reward, temperature), reward)
+                    - OffPolicySupervision.Value(RewardTilt.Of(logger, wrong, temperature), reward);
+                Assert.True(lost <= bound);
+            }
+            // Two items, one of value 1 that the tilt shows with odds e^{ε/λ}, and errors against it.
+            double[] two = [Math.Exp((radius - 1) / temperature), 1];
+            double[] against = [1 - radius, radius];
+            var worst = OffPolicySupervision.Value(RewardTilt.Of(two, [1, 0], temperature), [1, 0])
+                - OffPolicySupervision.Value(RewardTilt.Of(two, against, temperature), [1, 0]);
+            Assert.Equal(bound, worst, 1e-12);
+        }
+    }
+
     // Outcomes of one tool: (called, hit). Enumerating 2^G·… orders by hand is the definition.
     private static double ByOrders(double[] p, double[] r, double[] s, int group, Func<double[], double[]> advantage)
     {

@@ -74,7 +74,8 @@ public static class RewardTilt
 
     /// <summary>
     /// e^{−σ²/λ²}: the factor by which normal noise of deviation σ, the same everywhere, makes the effective sample size (Σw)²/Σw² of
-    /// weights e^{R/λ} smaller. It is the expectation's; a sample of n shows it only where n·e^{−σ²/λ²} is still large. Ours.
+    /// weights e^{R/λ} smaller, E[w]²/E[w²] of a lognormal. E[w²] is carried by noise near 2σ²/λ, so a sample of n shows it only where
+    /// n·e^{−2σ²/λ²} is large; a shorter one has an effective size that is too good.
     /// </summary>
     /// <exception cref="ArgumentException">σ is negative, or λ not positive.</exception>
     public static double NoiseShare(double deviation, double temperature)
@@ -100,8 +101,20 @@ public static class RewardTilt
     }
 
     /// <summary>
-    /// R_max·(e^{2ε/λ} − 1): what the tilt by rewards that are each wrong by at most ε may earn less than the tilt by the true ones. Above
-    /// R_max it says nothing.
+    /// R_max·tanh(ε/(2λ)): the most that the tilt by rewards that are each wrong by at most ε may earn less than the tilt by the true ones.
+    /// The log-odds of any set of items move by at most 2ε/λ, so its probability by at most tanh(ε/(2λ)), and a value in [0, R_max] by R_max
+    /// times that. It always says something. Ours.
+    /// </summary>
+    /// <param name="radius">ε ≥ 0.</param>
+    /// <param name="temperature">λ &gt; 0.</param>
+    /// <param name="greatest">R_max, the greatest reward; rewards are not negative.</param>
+    /// <exception cref="ArgumentException">A number is out of its range.</exception>
+    public static double GreatestLoss(double radius, double temperature, double greatest = 1) => Require.Positive(greatest,
+        nameof(greatest)) * Math.Tanh(Require.NotNegative(radius, nameof(radius)) / Require.Positive(temperature, nameof(temperature)) / 2);
+
+    /// <summary>
+    /// R_max·(e^{2ε/λ} − 1): a looser bound of the same loss, from e^{±ε/λ} on numerator and normalizer each. From R_max on, at
+    /// λ ≤ 2ε/ln 2, it says nothing; <see cref="GreatestLoss"/> does.
     /// </summary>
     /// <param name="radius">ε ≥ 0.</param>
     /// <param name="temperature">λ &gt; 0.</param>
