@@ -98,10 +98,13 @@ public class NumberFormatTests
         double Lost(Tensor from, Tensor to) => (to - from).norm().ToDouble() / from.norm().ToDouble();
         var crest = x.abs().max().ToDouble() / x.square().mean().sqrt().ToDouble();
         Assert.Equal(1, Lost(x, Absmax.ByTensor(x, NumberFormat.Int8)) / Rounding.OfIntegers(crest, 127), 0.02);
-        var even = (new ReplicaRandom(2).Uniform([400, 500], ScalarType.Float64) * Math.Log(16)).exp();
-        Assert.Equal(1, Lost(even, NumberFormat.E4M3.Round(even)) / Rounding.OfFloats(3), 0.01);
-        Assert.Equal(1, Lost(even, NumberFormat.E5M2.Round(even)) / Rounding.OfFloats(2), 0.01);
-        Assert.Equal(0.0245, Rounding.OfFloats(3), 5e-5);
+        // Of a law of any scale: normal numbers at sixteen places within an octave.
+        foreach (var format in new[] { NumberFormat.E4M3, NumberFormat.E5M2 })
+        {
+            double[] lost = [.. Enumerable.Range(0, 16).Select(k => x * Math.Pow(2, 3 + (k / 16.0))).Select(y => Lost(y, format.Round(y)))];
+            Assert.Equal(1, Math.Sqrt(lost.Average(e => e * e)) / Rounding.OfFloats(format.MantissaBits), 0.01);
+        }
+        Assert.Equal(0.02654, Rounding.OfFloats(3), 5e-6);
         Assert.Equal(1.0 / 17, Rounding.Greatest(3), 1e-15);
     }
 

@@ -102,8 +102,8 @@ public static class RewardTilt
 
     /// <summary>
     /// R_max·tanh(ε/(2λ)): the most that the tilt by rewards that are each wrong by at most ε may earn less than the tilt by the true ones.
-    /// The log-odds of any set of items move by at most 2ε/λ, so its probability by at most tanh(ε/(2λ)), and a value in [0, R_max] by R_max
-    /// times that. It always says something. Ours.
+    /// The log-odds of any set of items move by at most 2ε/λ, so its probability by at most tanh(ε/(2λ)), and a value in [0, R_max] by
+    /// R_max times that. It always says something. Ours.
     /// </summary>
     /// <param name="radius">ε ≥ 0.</param>
     /// <param name="temperature">λ &gt; 0.</param>

@@ -19,12 +19,14 @@ public static class Rounding
     }
 
     /// <summary>
-    /// Codes with an exponent and m bits of mantissa: a step of 2^{−m} within [1, 2), so for numbers that are uniform in their logarithm
-    /// √(4^{−m}/12 ÷ 3/(2·ln 2)) = 2^{−m}·√(ln 2/18). No crest in it, as long as nothing over- or underflows.
+    /// Codes with an exponent and m bits of mantissa: a step of 2^{−m} within [1, 2), so a number of mantissa u is wrong by 2^{−m}/(u·√12)
+    /// of itself. The mean square over mantissas that are even in their logarithm is 4^{−m}/12·3/(8·ln 2), the error 2^{−m}/√(32·ln 2): of
+    /// numbers of any law, if it is not known where its scale falls within an octave. No crest in it, as long as nothing over- or
+    /// underflows.
     /// </summary>
     /// <param name="mantissaBits">m ≥ 0.</param>
     /// <exception cref="ArgumentException">m is negative.</exception>
-    public static double OfFloats(int mantissaBits) => mantissaBits >= 0 ? Math.ScaleB(Math.Sqrt(Math.Log(2) / 18), -mantissaBits)
+    public static double OfFloats(int mantissaBits) => mantissaBits >= 0 ? Math.ScaleB(1 / Math.Sqrt(32 * Math.Log(2)), -mantissaBits)
         : throw new ArgumentException($"{nameof(mantissaBits)} is {mantissaBits}, allowed are 0 and more", nameof(mantissaBits));
 
     /// <summary>1/(2^{m+1} + 1): the greatest relative error of a normal number, halfway between 1 and the next code.</summary>
