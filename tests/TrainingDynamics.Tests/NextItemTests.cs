@@ -302,7 +302,8 @@ public class ReactionTests
         var broken = scores.clone();
         broken[0, 0, 0] = double.NaN;
         Assert.Equal([true, false], ClickPrediction.SequenceAuc(broken, clicks).Select(double.IsNaN));
-        Assert.Contains("[2, 4, 4]", Assert.Throws<ArgumentException>(() => ClickPrediction.SequenceAuc(scores, clicks.narrow(2, 0, 4))).Message);
+        Assert.Contains("[2, 4, 4]", Assert.Throws<ArgumentException>(() =>
+            ClickPrediction.SequenceAuc(scores, clicks.narrow(2, 0, 4))).Message);
         var exposure = tensor(new[] { 0.1, 0.2, 0.3, 0.4 }).unsqueeze(0);
         Assert.Equal([0.4, 0.6], Exposure.ByGroup(exposure, [0, 1, 0, 1])[0].ToDoubles().Select(e => Math.Round(e, 12)));
         Assert.Contains("groups are 3", Assert.Throws<ArgumentException>(() => Exposure.ByGroup(exposure, [0, 1, 0])).Message);

@@ -41,7 +41,8 @@ public class NumberFormatTests
         Assert.Equal((codes[^1], codes[1]), (format.Largest, format.Least));
         // Codes, midpoints and their neighbours, both signs, and random numbers over all octaves.
         double[] middles = [.. codes.Zip(codes.Skip(1), (a, b) => (a + b) / 2)];
-        double[] random = [.. new ReplicaRandom(1).Uniform([4_000], ScalarType.Float64).ToDoubles().Select(u => Math.Pow(2, (u * 40) - 22))];
+        double[] random = [.. new ReplicaRandom(1).Uniform([4_000], ScalarType.Float64).ToDoubles()
+            .Select(u => Math.Pow(2, (u * 40) - 22))];
         double[] tried = [.. codes, .. middles, .. middles.Select(Math.BitIncrement), .. middles.Select(Math.BitDecrement), .. random, 1e9];
         double Nearest(double x)
         {

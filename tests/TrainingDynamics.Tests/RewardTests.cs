@@ -132,7 +132,8 @@ public class RewardTests
         using var table = log.Table(2, 3);
         using var model = new TabularPolicy([[0.4, 0.3, 0.3], [0.4, 0.3, 0.3]], 2);
         using var sgd = new Sgd(model.Weights, 1);
-        Training.Run(new Minimizing(model.Layout, model.Weights, OffPolicyLearning.RewardRegression(model, table, new[] { 3.0, 0.5 })), sgd, 2_000);
+        var loss = OffPolicyLearning.RewardRegression(model, table, new[] { 3.0, 0.5 });
+        Training.Run(new Minimizing(model.Layout, model.Weights, loss), sgd, 2_000);
         Assert.True((model.Scores(model.Weights)[0] - log.ShrunkMeans(prior * 0, 3)[0]).abs().max().ToDouble() < 1e-9);
         Assert.True((model.Scores(model.Weights)[1] - log.ShrunkMeans(prior * 0, 0.5)[1]).abs().max().ToDouble() < 1e-9);
     }

@@ -127,8 +127,8 @@ public static class OffPolicyLearning
     };
 
     /// <summary>
-    /// A reward model as a regression with a ridge, L = ½·Σ [n·s² − 2·c·s] + (κ/2N)·‖θ‖², N impressions: least squares of the rewards, and a
-    /// normal prior of mean 0 on every weight. The decay here is L2 in the gradient.
+    /// A reward model as a regression with a ridge, L = ½·Σ [n·s² − 2·c·s] + (κ/2N)·‖θ‖², N impressions: least squares of the rewards,
+    /// and a normal prior of mean 0 on every weight. The decay here is L2 in the gradient.
     /// </summary>
     /// <param name="model">Scores (replica, context, item).</param>
     /// <param name="log">A log of finitely many impressions.</param>
@@ -137,7 +137,8 @@ public static class OffPolicyLearning
     public static LossFunction RewardRegression(TableModel model, LoggedTable log, PerReplica strength)
     {
         if (!double.IsFinite(log.Impressions))
-            throw new ArgumentException("a log without an end has no number of impressions that a prior could be held against", nameof(log));
+            throw new ArgumentException("a log without an end has no number of impressions that a prior could be held against",
+                nameof(log));
         var ridge = Aligned.Tensor(strength.Expand((int)log.Shown.shape[0], nameof(strength)).Select(k => k / log.Impressions).ToArray())
             .DetachFromDisposeScope();
         return weights =>

@@ -19,8 +19,8 @@ public static class RewardWeights
         using var scope = NewDisposeScope();
         var all = temperature.Expand((int)log.Rewards.shape[0], nameof(temperature));
         if (all.Any(lambda => lambda == 0))
-            throw new ArgumentException($"{nameof(temperature)} is 0, allowed is a number in (0, ∞): towards 0 all weight is on the greatest "
-                + "reward", nameof(temperature));
+            throw new ArgumentException($"{nameof(temperature)} is 0, allowed is a number in (0, ∞): towards 0 all weight is on the "
+                + "greatest reward", nameof(temperature));
         var logs = log.Rewards / Aligned.Tensor(all).unsqueeze(1);
         if ((logs.isinf() & log.Rewards.isfinite()).any().item<bool>())
             throw new ArgumentException($"{nameof(temperature)} is {all.Min()}: with rewards of up to "

@@ -80,7 +80,7 @@ public sealed record IntegerFormat(string Name, int Levels) : NumberFormat(Name,
 }
 
 /// <summary>
-/// Quantization with one scale for each of some parts of a matrix, s = max|x|/Largest over the part: Q(x) = s·round(x/s). For every c &gt; 0
+/// Quantization with one scale for each of some parts of a matrix, s = max|x|/Largest over the part: Q(x) = s·round(x/s). For c &gt; 0
 /// Q(c·x) = c·Q(x) but for rounding of the scale: a part's size costs nothing, only its crest max|x|/rms(x) does.
 /// </summary>
 public static class Absmax
@@ -90,7 +90,8 @@ public static class Absmax
     /// <param name="format">How x/s is written.</param>
     /// <returns>Of x's shape and type. Where all of a part is 0 it stays 0.</returns>
     /// <exception cref="ArgumentException">A number is not finite, or there is no matrix.</exception>
-    public static Tensor ByTensor(Tensor x, NumberFormat format) => ByBlock(x, format, x.dim() < 2 ? 1 : (int)x.shape[^2], (int)x.shape[^1]);
+    public static Tensor ByTensor(Tensor x, NumberFormat format)
+        => ByBlock(x, format, x.dim() < 2 ? 1 : (int)x.shape[^2], (int)x.shape[^1]);
 
     /// <summary>One scale for each row: for weights (output, input) by channel, for activations (token, input) by token.</summary>
     /// <param name="x">(…, row, column), finite.</param>

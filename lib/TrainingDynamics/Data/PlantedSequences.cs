@@ -24,7 +24,7 @@ public sealed class PlantedSequences
     public PlantedSequences(int clusters, int items, int length, double certainty = 0.9)
     {
         if (clusters < 1 || items < clusters || length < 1 || !(certainty is > 0.5 and < 1))
-            throw new ArgumentException("planted sequences need a cluster, an item for each, an impression and a certainty in (0.5, 1); got "
+            throw new ArgumentException("planted sequences need a cluster, an item for each, an impression and a certainty in (0.5, 1): "
                 + $"{clusters}, {items}, {length} and {certainty}", nameof(clusters));
         (_clusters, _items, _length, _certainty) = (clusters, items, length, certainty);
     }

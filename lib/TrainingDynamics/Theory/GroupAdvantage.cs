@@ -98,7 +98,7 @@ public static class GroupAdvantage
             || probability.Any(p => !(p >= 0)) || !(Math.Abs(probability.Sum() - 1) < 1e-9)
             || reward.Concat(score).Any(v => !double.IsFinite(v)))
             throw new ArgumentException($"probability ({probability.Count}, sum {probability.Sum()}), reward ({reward.Count}) and score "
-                + $"({score.Count}) must have one number for each outcome, the probabilities not negative and with sum 1, the others finite",
+                + $"({score.Count}) must have one number for each outcome, the probabilities not negative with sum 1, the others finite",
                 nameof(probability));
     }
 }
