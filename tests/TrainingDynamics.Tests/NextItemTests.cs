@@ -286,6 +286,8 @@ public class ReactionTests
         var asked = 0;
         _ = one.Forward(one.Weights, items[0].unsqueeze(0), new Reading { Activations = h => { asked++; return h; } });
         Assert.Equal(8, asked);
+        Assert.Contains("Activations gave", Assert.Throws<ArgumentException>(() => one.Forward(one.Weights, items[0].unsqueeze(0),
+            new Reading { Activations = h => h.to(ScalarType.Float32) })).Message);
         Assert.Contains("Values", Assert.Throws<ArgumentException>(() => model.Forward(model.Weights, items,
             new Reading { Values = reactions.narrow(2, 0, 3) })).Message);
         Assert.Contains("allowed are 0 to 6", Assert.Throws<ArgumentException>(() => Scores(reactions + 9)).Message);

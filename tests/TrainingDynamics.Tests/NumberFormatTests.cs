@@ -114,6 +114,9 @@ public class NumberFormatTests
     {
         using var scope = NewDisposeScope();
         void Refused(string name, Action act) => Assert.Contains(name, Assert.ThrowsAny<ArgumentException>(act).Message);
+        Refused("Levels is 0", () => new IntegerFormat("none", 0));
+        Refused("ExponentBits is 0", () => new FloatFormat("none", 0, 3, 1));
+        Refused("Largest is 441", () => new FloatFormat("off", 4, 3, 441));
         Refused("1 are not finite", () => NumberFormat.E4M3.Round(tensor(new[] { 1.0, double.NaN })));
         Refused("1 are not finite", () => Absmax.ByTensor(tensor(new[] { 1.0, double.PositiveInfinity }).unsqueeze(0), NumberFormat.Int8));
         Refused("floating-point", () => NumberFormat.Int8.Round(ones(2, ScalarType.Int64)));

@@ -194,6 +194,21 @@ public class RewardTests
     }
 
     [Fact]
+    public void APullHasNoScaleAndAShrunkMeanOfADivergedReplicaIsNone()
+    {
+        double[] p = [0.7, 0.3], s = [-0.3, 0.7];
+        foreach (var size in new[] { 1e200, 1e-170 })
+            Assert.Equal(GroupAdvantage.Pull(p, [1, 0], s, 8), GroupAdvantage.Pull(p, [size, 0], s, 8), 1e-12);
+        using var scope = NewDisposeScope();
+        using var world = ClickWorld.Planted(2, 3, new ReplicaRandom(1, 2));
+        var policy = world.ZipfLogger().repeat(2, 1, 1);
+        policy[0, 0, 0] = double.NaN;
+        using var log = world.Draw(policy, 20, new ReplicaRandom(3, 4));
+        Assert.True(log.ShrunkMeans(zeros(1, 2, 3), 1)[0].isnan().all().item<bool>());
+        Assert.True(log.ShrunkMeans(zeros(1, 2, 3), 1)[1].isfinite().all().item<bool>());
+    }
+
+    [Fact]
     public void APriceInATiedGroupHasNoSize()
     {
         foreach (var price in new[] { 1e-9, 1e-3, 10 })
@@ -277,6 +292,9 @@ public class RewardTests
         Refused("temperature is 0", () => RewardTilt.Of(_logger, _reward, 0));
         Refused("temperature is NaN", () => RewardTilt.Of(_logger, _reward, double.NaN));
         Refused("temperature is 1E-320", () => RewardTilt.Of(_logger, _reward, 1e-320));
+        Refused("overflow", () => RewardTilt.Of([0.5, 0.5], [-1, -2], 1e-320));
+        Refused("sum 4", () => RewardTilt.Covariance([2, 2], [1, 1], [1, 1]));
+        Refused("group is 2147483647", () => GroupAdvantage.Pull([0.5, 0.5], [1, 0], [0, 0], int.MaxValue));
         Refused("reward (2)", () => RewardTilt.Of(_logger, [1, 2], 1));
         Refused("deviation (4)", () => RewardTilt.Noisy(_logger, _reward, [0, 0, -1, 0], 1));
         Refused("rate is 1.5", () => RewardTilt.ClickSlope(1.5, 1));
@@ -293,6 +311,9 @@ public class RewardTests
         using var world = ClickWorld.Planted(2, 3, new ReplicaRandom(1));
         using var log = world.Draw(world.ZipfLogger(), 20, new ReplicaRandom(1));
         using var endless = world.Endless(world.ZipfLogger());
+        Refused("enumerates", () => RewardWeights.Exponential(endless, 1));
+        Refused("random has 2 replicas", () => world.DrawReal(world.ZipfLogger(), 5, zeros(1), new ReplicaRandom(1, 2)));
+        Refused("shape [4]", () => world.DrawReal(world.ZipfLogger(), 5, zeros(4), new ReplicaRandom(1)));
         Refused("temperature is 0", () => RewardWeights.Exponential(log, 0));
         Refused("temperature is 1E-320", () => RewardWeights.Exponential(log, 1e-320));
         Refused("the greatest ", () => RewardWeights.EffectiveSampleSize(full([1, 2], double.PositiveInfinity)));

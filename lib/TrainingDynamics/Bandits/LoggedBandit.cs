@@ -162,7 +162,8 @@ public sealed class LoggedBandit : IDisposable
         Tensor Sum(Tensor values) => zeros(Rewards.shape[0], (long)contexts * groups.Count, dtype: ScalarType.Float64)
             .scatter_add(1, cell, values).reshape(-1, contexts, groups.Count);
         var (shown, earned) = (Sum(Probability), Sum(Probability * Rewards));
-        return groups.Spread(where(shown > 0, earned / shown.clamp_min(1e-300), empty)).MoveToOuterDisposeScope();
+        return groups.Spread(where(shown > 0, earned / shown.clamp_min(1e-300), empty)
+            .masked_fill(Replicas.AreFinite(Probability).logical_not().reshape(-1, 1, 1), double.NaN)).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -186,9 +187,11 @@ public sealed class LoggedBandit : IDisposable
                 + "item), all finite", nameof(prior));
         using var scope = NewDisposeScope();
         using var table = Table((int)prior.shape[1], (int)prior.shape[2]);
-        var (shown, earned) = (table.Shown * Count, table.Clicked * Count);
-        var mean = (earned + (strength * prior)) / (shown + strength).clamp_min(1e-300);
-        return where((shown + strength) > 0, mean, prior.to(ScalarType.Float64)).MoveToOuterDisposeScope();
+        var (shown, wide) = (table.Shown * Count, prior.to(ScalarType.Float64));
+        // m + n/(n + κ)·(mean − m): exact at any κ, and m where nothing was shown.
+        var moved = shown / (shown + strength) * ((table.Clicked / table.Shown) - wide);
+        return (wide + where(shown > 0, moved, 0))
+            .masked_fill(Replicas.AreFinite(Probability).logical_not().reshape(-1, 1, 1), double.NaN).MoveToOuterDisposeScope();
     }
 
     /// <summary>The same impressions with other rewards: weights of a loss, say.</summary>

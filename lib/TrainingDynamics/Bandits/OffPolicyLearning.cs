@@ -136,7 +136,7 @@ public static class OffPolicyLearning
     /// <exception cref="ArgumentException">κ is out of its range, or the log has no end.</exception>
     public static LossFunction RewardRegression(TableModel model, LoggedTable log, PerReplica strength)
     {
-        if (!double.IsFinite(log.Impressions))
+        if (!(log.Impressions > 0 && double.IsFinite(log.Impressions)))
             throw new ArgumentException("a log without an end has no number of impressions that a prior could be held against",
                 nameof(log));
         var ridge = Aligned.Tensor(strength.Expand((int)log.Shown.shape[0], nameof(strength)).Select(k => k / log.Impressions).ToArray())
@@ -145,6 +145,9 @@ public static class OffPolicyLearning
         {
             using var scope = NewDisposeScope();
             var scores = model.Scores(weights);
+            if (!scores.shape.SequenceEqual(log.Shown.shape))
+                throw new ArgumentException($"{nameof(log)} has the shape [{string.Join(", ", log.Shown.shape)}], the model's scores "
+                    + $"[{string.Join(", ", scores.shape)}]", nameof(log));
             return ((0.5 * ((log.Shown * scores.square()) - (2 * log.Clicked * scores)).sum([1, 2]))
                 + (0.5 * ridge * weights.square().sum(1))).MoveToOuterDisposeScope();
         };

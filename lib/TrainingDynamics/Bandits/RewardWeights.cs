@@ -16,6 +16,8 @@ public static class RewardWeights
     /// <exception cref="ArgumentException">A temperature is not positive, or so small that R/λ overflows.</exception>
     public static Tensor Exponential(LoggedBandit log, PerReplica temperature)
     {
+        if (log.Endless)
+            throw new ArgumentException("a log that enumerates has no impressions to weigh; its rows have probabilities", nameof(log));
         using var scope = NewDisposeScope();
         var all = temperature.Expand((int)log.Rewards.shape[0], nameof(temperature));
         if (all.Any(lambda => lambda == 0))

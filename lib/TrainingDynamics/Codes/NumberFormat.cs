@@ -10,6 +10,9 @@ namespace TrainingDynamics.Codes;
 /// <param name="Largest">The greatest number.</param>
 public abstract record NumberFormat(string Name, double Largest)
 {
+    /// <summary>The greatest number.</summary>
+    public double Largest { get; } = Largest;
+
     /// <summary>E4M3: a sign, four bits of exponent with bias 7, three of mantissa; no infinities, and one code for NaN, so its greatest
     /// number is 448. Micikevicius et al. 2022, arXiv:2209.05433.</summary>
     public static FloatFormat E4M3 { get; } = new("E4M3", 4, 3, 448);
@@ -42,8 +45,28 @@ public abstract record NumberFormat(string Name, double Largest)
 /// <param name="ExponentBits">Bits of the exponent; its bias is 2^{bits−1} − 1.</param>
 /// <param name="MantissaBits">Bits of the mantissa behind the leading one.</param>
 /// <param name="Largest">The greatest number.</param>
-public sealed record FloatFormat(string Name, int ExponentBits, int MantissaBits, double Largest) : NumberFormat(Name, Largest)
+/// <exception cref="ArgumentException">There are not 2 to 8 bits of exponent and 1 to 10 of mantissa, or the greatest number is no
+/// code.</exception>
+public sealed record FloatFormat(string Name, int ExponentBits, int MantissaBits, double Largest)
+    : NumberFormat(Name, Required(ExponentBits, MantissaBits, Largest))
 {
+    /// <summary>Bits of the exponent.</summary>
+    public int ExponentBits { get; } = ExponentBits;
+
+    /// <summary>Bits of the mantissa behind the leading one.</summary>
+    public int MantissaBits { get; } = MantissaBits;
+
+    private static double Required(int exponentBits, int mantissaBits, double largest)
+    {
+        if (exponentBits is < 2 or > 8 || mantissaBits is < 1 or > 10)
+            throw new ArgumentException($"{nameof(ExponentBits)} is {exponentBits}, {nameof(MantissaBits)} {mantissaBits}; allowed are 2 "
+                + "to 8 and 1 to 10", nameof(exponentBits));
+        var octave = Math.Max(2 - (1 << (exponentBits - 1)), double.IsFinite(largest) && largest > 0 ? Math.ILogB(largest) : 0);
+        return largest > 0 && largest < Math.ScaleB(1, 1 << (exponentBits - 1)) * 4
+            && Math.ScaleB(largest, mantissaBits - octave) is var steps && steps == Math.Round(steps) ? largest
+            : throw new ArgumentException($"{nameof(Largest)} is {largest}, which is no number of the format", nameof(largest));
+    }
+
     private int LeastExponent => 2 - (1 << (ExponentBits - 1));
 
     /// <summary>The least positive number: 2^{2 − 2^{bits−1} − m}, a subnormal.</summary>
@@ -74,8 +97,13 @@ public sealed record FloatFormat(string Name, int ExponentBits, int MantissaBits
 /// <summary>Whole numbers from −Largest to Largest.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Levels">The greatest of them.</param>
+/// <exception cref="ArgumentException">There is no level.</exception>
 public sealed record IntegerFormat(string Name, int Levels) : NumberFormat(Name, Levels)
 {
+    /// <summary>The greatest of them.</summary>
+    public int Levels { get; } = Levels >= 1 ? Levels
+        : throw new ArgumentException($"{nameof(Levels)} is {Levels}, at least 1 is needed", nameof(Levels));
+
     private protected override Tensor Nearest(Tensor values) => values.round();
 }
 
@@ -91,13 +119,13 @@ public static class Absmax
     /// <returns>Of x's shape and type. Where all of a part is 0 it stays 0.</returns>
     /// <exception cref="ArgumentException">A number is not finite, or there is no matrix.</exception>
     public static Tensor ByTensor(Tensor x, NumberFormat format)
-        => ByBlock(x, format, x.dim() < 2 ? 1 : (int)x.shape[^2], (int)x.shape[^1]);
+        => ByBlock(x, format, x.dim() < 2 ? 1 : (int)x.shape[^2], x.dim() < 2 ? 1 : (int)x.shape[^1]);
 
     /// <summary>One scale for each row: for weights (output, input) by channel, for activations (token, input) by token.</summary>
     /// <param name="x">(…, row, column), finite.</param>
     /// <param name="format">How x/s is written.</param>
     /// <exception cref="ArgumentException">A number is not finite, or there is no matrix.</exception>
-    public static Tensor ByRow(Tensor x, NumberFormat format) => ByBlock(x, format, 1, (int)x.shape[^1]);
+    public static Tensor ByRow(Tensor x, NumberFormat format) => ByBlock(x, format, 1, x.dim() < 2 ? 1 : (int)x.shape[^1]);
 
     /// <summary>One scale for each block of rows and columns; 1×128 for activations, 128×128 for weights are usual.</summary>
     /// <param name="x">(…, row, column), finite.</param>

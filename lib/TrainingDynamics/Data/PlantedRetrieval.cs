@@ -18,13 +18,13 @@ public sealed class PlantedRetrieval : IDisposable
     /// <param name="items">Items, at least 2.</param>
     /// <param name="width">Axes, at least 2.</param>
     /// <param name="random">The replicas' seeds.</param>
-    /// <param name="noise">σ &gt; 0.</param>
+    /// <param name="noise">σ ≥ 1e-100, so that σ² is a number.</param>
     /// <param name="exponent">s ≥ 0; 0 is equal popularity.</param>
     /// <exception cref="ArgumentException">A number is out of its range.</exception>
     public PlantedRetrieval(int items, int width, ReplicaRandom random, double noise, double exponent)
     {
-        if (items < 2 || width < 2 || !(noise > 0 && double.IsFinite(noise)) || !(exponent >= 0 && double.IsFinite(exponent)))
-            throw new ArgumentException("planted retrieval needs 2 items and axes, noise in (0, ∞) and an exponent in [0, ∞); got "
+        if (items < 2 || width < 2 || !(noise >= 1e-100 && double.IsFinite(noise)) || !(exponent >= 0 && double.IsFinite(exponent)))
+            throw new ArgumentException("planted retrieval needs 2 items and axes, noise in [1e-100, ∞) and an exponent in [0, ∞); got "
                 + $"{items}, {width}, {noise} and {exponent}", nameof(noise));
         _noise = noise;
         using var scope = NewDisposeScope();

@@ -50,10 +50,11 @@ public sealed class PlantedSequences
     public Tensor Bayes(Tensor items, Tensor reactions)
     {
         if (items.dim() != 3 || !items.shape.SequenceEqual(reactions.shape) || items.numel() == 0
+            || items.dtype != ScalarType.Int64 || reactions.dtype != ScalarType.Int64
             || ((items < 0) | (items >= _items)).any().item<bool>() || !((reactions == 0) | (reactions == 1)).all().item<bool>())
             throw new ArgumentException($"{nameof(items)} have the shape [{string.Join(", ", items.shape)}], the reactions "
-                + $"[{string.Join(", ", reactions.shape)}]; wanted is one shape, (replica, user, impression), items from 0 to {_items - 1} "
-                + "and reactions of 0 and 1", nameof(items));
+                + $"[{string.Join(", ", reactions.shape)}]; wanted is one shape, (replica, user, impression) of Int64, items from 0 to "
+                + $"{_items - 1} and reactions of 0 and 1", nameof(items));
         using var scope = NewDisposeScope();
         var own = nn.functional.one_hot(items.remainder(_clusters), _clusters).to(ScalarType.Float64);        // (…, impression, cluster)
         var signed = own * ((2 * reactions) - 1).unsqueeze(-1);

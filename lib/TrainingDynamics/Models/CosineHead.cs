@@ -50,8 +50,8 @@ public sealed class CosineHead : Model
             throw new ArgumentException($"{nameof(inputs)} have the shape [{string.Join(", ", inputs.shape)}] of {inputs.dtype}, wanted is "
                 + $"({weights.shape[0]} or 1, batch, {_width}) of Float64", nameof(inputs));
         var lengths = inputs.norm(-1, keepdim: true);
-        if (!(lengths > 0).all().item<bool>())
-            throw new ArgumentException($"{nameof(inputs)}: a query is 0 or not a number; it has no direction", nameof(inputs));
+        if (!((lengths > 0) & lengths.isfinite()).all().item<bool>())
+            throw new ArgumentException($"{nameof(inputs)}: a query is 0 or not finite; it has no direction", nameof(inputs));
         var parts = Layout.Split(weights);
         var units = parts[0] / parts[0].norm(-1, keepdim: true);
         var cosines = (inputs / lengths).expand(weights.shape[0], -1, -1).bmm(units.transpose(1, 2));

@@ -278,7 +278,18 @@ public sealed class Transformer : Model
 
         Tensor Linear(Tensor h, string name) => Matrix(h, parts[name]);
 
-        Tensor Matrix(Tensor h, Tensor matrix) => (reading.Activations?.Invoke(h) ?? h).bmm(matrix.transpose(1, 2));
+        Tensor Matrix(Tensor h, Tensor matrix)
+        {
+            if (reading.Activations is { } change)
+            {
+                var changed = change(h);
+                if (changed is null || changed.dtype != h.dtype || !changed.shape.SequenceEqual(h.shape))
+                    throw new ArgumentException($"{nameof(reading.Activations)} gave [{string.Join(", ", changed?.shape ?? [])}] of "
+                        + $"{changed?.dtype}, wanted is [{string.Join(", ", h.shape)}] of {h.dtype}", nameof(reading));
+                h = changed;
+            }
+            return h.bmm(matrix.transpose(1, 2));
+        }
 
         // On the sphere the entries of a unit vector are 1/√width; the nonlinearity is given them at size 1.
         Tensor FeedForward(Tensor h, int l) => sphere ? Hidden(h * Math.Sqrt(width), l) : Hidden(h, l);

@@ -59,11 +59,15 @@ public sealed record Answers
     /// <param name="epsilon">ε ≥ 0. With 0 a group whose rewards differ by rounding alone counts as agreeing.</param>
     public Tensor StandardizedReward(double epsilon = 1e-6)
     {
+        if (!(epsilon >= 0 && double.IsFinite(epsilon)))
+            throw new ArgumentException($"{nameof(epsilon)} is {epsilon}, allowed is a number in [0, ∞)", nameof(epsilon));
         var centred = CentredReward();
         var deviation = GroupMean(centred.square()).sqrt();
         if (epsilon > 0)
             return centred / (deviation + epsilon);
-        var rounding = 1e-6 * Reward.abs().amax([-1], keepdim: true);
-        return where(deviation > rounding, centred / deviation, 0);
+        // Of the rewards that were drawn.
+        var rounding = (deviation.dtype == ScalarType.Float64 ? 1e-12 : 1e-6)
+            * where(Mass > 0, Reward.abs(), 0).amax([-1], keepdim: true);
+        return where(deviation <= rounding, 0, centred / deviation);
     }
 }

@@ -26,11 +26,13 @@ public static class GroupAdvantage
         Required(probability, reward, score, group);
         Require.NotNegative(epsilon, nameof(epsilon));
         var kinds = probability.Count;
-        if (SpecialFunctions.BinomialLn(group + kinds - 1, kinds - 1) > Math.Log(MostGroups))
+        if ((kinds > 1 && group > MostGroups) || SpecialFunctions.BinomialLn(group + kinds - 1, kinds - 1) > Math.Log(MostGroups))
             throw new ArgumentException($"{nameof(group)} is {group}: with {kinds} outcomes there are more than {MostGroups} different "
                 + "groups", nameof(group));
-        // Equal rewards whose mean is rounded are no deviation.
-        var rounding = 1e-12 * reward.Max(Math.Abs);
+        // At the size of the greatest reward: squares neither over- nor underflow. Equal rewards whose mean is rounded are no deviation.
+        var size = reward.Max(Math.Abs) is var greatest and > 0 ? greatest : 1;
+        double[] scaled = [.. reward.Select(r => r / size)];
+        const double rounding = 1e-12;
         var (total, counts) = (0.0, new int[kinds]);
         Fill(0, group, SpecialFunctions.FactorialLn(group));
         return total;
@@ -52,10 +54,10 @@ public static class GroupAdvantage
 
         double OfGroup()
         {
-            var mean = counts.Select((n, k) => n * reward[k]).Sum() / group;
-            var deviation = Math.Sqrt(counts.Select((n, k) => n * (reward[k] - mean) * (reward[k] - mean)).Sum() / group);
+            var mean = counts.Select((n, k) => n * scaled[k]).Sum() / group;
+            var deviation = Math.Sqrt(counts.Select((n, k) => n * (scaled[k] - mean) * (scaled[k] - mean)).Sum() / group);
             return deviation <= rounding ? 0
-                : counts.Select((n, k) => n * (reward[k] - mean) * score[k]).Sum() / group / (deviation + epsilon);
+                : counts.Select((n, k) => n * (scaled[k] - mean) * score[k]).Sum() / group / (deviation + (epsilon / size));
         }
     }
 
@@ -80,6 +82,8 @@ public static class GroupAdvantage
         if (!(probability is >= 0 and <= 1))
             throw new ArgumentException($"{nameof(probability)} is {probability}, allowed is a number in [0, 1]", nameof(probability));
         RequireGroup(group);
+        if (group > MostGroups)
+            throw new ArgumentException($"{nameof(group)} is {group}, at most {MostGroups} are summed over", nameof(group));
         return Enumerable.Range(0, group + 1).Sum(k => MathNet.Numerics.Distributions.Binomial.PMF(probability, group, k)
             * Math.Sqrt((double)k / group * (1 - ((double)k / group))));
     }

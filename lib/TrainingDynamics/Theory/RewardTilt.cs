@@ -37,9 +37,9 @@ public static class RewardTilt
         // ln π_log = −∞ is no mass.
         double[] logs = [.. logger.Select((p, a) => Math.Log(p) + (reward[a] / temperature)
             + (deviation[a] / temperature * (deviation[a] / temperature) / 2))];
-        return logs.All(l => l < double.PositiveInfinity) ? Logarithms.Normalized(logs)
-            : throw new ArgumentException($"{nameof(temperature)} is {temperature}: the exponents overflow, greatest reward "
-                + $"{reward.Max()}, greatest deviation {deviation.Max()}", nameof(temperature));
+        return logs.All(l => l < double.PositiveInfinity) && logs.Any(double.IsFinite) ? Logarithms.Normalized(logs)
+            : throw new ArgumentException($"{nameof(temperature)} is {temperature}: the exponents overflow, rewards from "
+                + $"{reward.Min()} to {reward.Max()}, greatest deviation {deviation.Max()}", nameof(temperature));
     }
 
     /// <summary>
@@ -49,9 +49,10 @@ public static class RewardTilt
     /// <exception cref="ArgumentException">The lists differ in length.</exception>
     public static double Covariance(IReadOnlyList<double> policy, IReadOnlyList<double> first, IReadOnlyList<double> second)
     {
-        if (policy.Count != first.Count || policy.Count != second.Count)
-            throw new ArgumentException($"policy ({policy.Count}), first ({first.Count}) and second ({second.Count}) must have one number "
-                + "for each item", nameof(first));
+        if (policy.Count != first.Count || policy.Count != second.Count || policy.Any(p => !(p >= 0))
+            || !(Math.Abs(policy.Sum() - 1) < 1e-4))
+            throw new ArgumentException($"policy ({policy.Count}, sum {policy.Sum()}), first ({first.Count}) and second ({second.Count}) "
+                + "must have one number for each item, the policy's not negative with sum 1", nameof(first));
         var (f, g) = (OffPolicySupervision.Value(policy, first), OffPolicySupervision.Value(policy, second));
         return policy.Select((p, a) => p * (first[a] - f) * (second[a] - g)).Sum();
     }
