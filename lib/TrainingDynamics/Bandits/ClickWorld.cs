@@ -152,8 +152,8 @@ public sealed class ClickWorld : IDisposable
             throw new ArgumentException($"{nameof(random)} has {random.Replicas} replicas, the world {Replicas}", nameof(random));
         if (deviation.numel() == 0 || deviation.dim() > 3 || deviation.shape.Reverse().Zip(Reward.shape.Reverse())
             .Any(size => size.First != 1 && size.First != size.Second))
-            throw new ArgumentException($"{nameof(deviation)} has the shape [{string.Join(", ", deviation.shape)}], wanted is one that goes "
-                + $"with [{string.Join(", ", Reward.shape)}]", nameof(deviation));
+            throw new ArgumentException($"{nameof(deviation)} has the shape [{string.Join(", ", deviation.shape)}], wanted is one that "
+                + $"goes with [{string.Join(", ", Reward.shape)}]", nameof(deviation));
         if (!((deviation >= 0) & deviation.isfinite()).all().item<bool>())
             throw new ArgumentException($"{nameof(deviation)} goes from {deviation.min().ToDouble()} to {deviation.max().ToDouble()}, "
                 + "allowed are finite numbers of at least 0", nameof(deviation));
