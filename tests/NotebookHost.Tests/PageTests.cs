@@ -17,6 +17,7 @@ public class PageTests
     [InlineData("\\text{ for every }", "<mtext>\u00a0for every\u00a0</mtext>")]
     [InlineData("w'", "<msup><mi>w</mi><mrow><mo>′</mo></mrow></msup>")]
     [InlineData("\\nosuch", "<mtext style=\"color:#b00020\">\\nosuch</mtext>")]
+    [InlineData("\\tanh x", "<mi>tanh</mi><mo>&#x2061;</mo><mi>x</mi>")]
     [InlineData("\\frac12x", "<mfrac><mn>1</mn><mn>2</mn></mfrac><mi>x</mi>")]
     [InlineData("x^23", "<msup><mi>x</mi><mrow><mn>2</mn></mrow></msup><mn>3</mn>")]
     public void FormulasAreMathMl(string tex, string expected) => Assert.Contains(expected, MathMl.From(tex, block: false));

@@ -106,6 +106,16 @@ public partial class FormTests
         Assert.All(greek, letter => Assert.Contains(letter, symbols));
     }
 
+    public static TheoryData<string> Texts => [.. CollectionTests.Files, "notebooks/SYMBOLS.md", "notebooks/WORKSHOP.md", "README.md"];
+
+    [Theory, MemberData(nameof(Texts))]
+    public void EveryFormulaIsTypeset(string path)
+    {
+        string[] texts = path.EndsWith(".md", StringComparison.Ordinal) ? [File.ReadAllText(Path.Combine(Host.Root, path))]
+            : [.. Read(path).Cells.Where(c => !c.IsCode).Select(c => c.Source)];
+        Assert.All(texts, text => Assert.DoesNotContain(NotebookHost.Pages.MathMl.Unknown, NotebookHost.Pages.Page.Prose(text)));
+    }
+
     [Theory, MemberData(nameof(Lessons))]
     public void TheWorkshopsGuideHasIt(string path)
     {

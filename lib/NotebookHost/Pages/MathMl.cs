@@ -10,6 +10,9 @@ namespace NotebookHost.Pages;
 /// </summary>
 internal sealed class MathMl
 {
+    /// <summary>What a command that it does not know begins with.</summary>
+    internal const string Unknown = "<mtext style=\"color:#b00020\">";
+
     private static readonly Dictionary<string, string> Letters = Pairs("""
         alpha α   beta β   gamma γ   delta δ   epsilon ϵ   varepsilon ε   eta η   theta θ   kappa κ   lambda λ   mu μ   nu ν
         pi π   rho ρ   sigma σ   tau τ   phi φ   varphi φ   chi χ   psi ψ   omega ω   xi ξ   zeta ζ   Gamma Γ   Delta Δ
@@ -26,8 +29,8 @@ internal sealed class MathMl
         rfloor ⌋   lceil ⌈   rceil ⌉   colon :
         """);
 
-    private static readonly HashSet<string> Functions = ["ln", "log", "exp", "sin", "cos",
-        "tan", "atan", "arctan", "arccos", "arcsin", "asin", "max", "min", "argmax", "argmin", "det", "lim", "sup", "inf", "sgn", "Pr"];
+    private static readonly HashSet<string> Functions = ["ln", "log", "exp", "sin", "cos", "tan", "sinh", "cosh", "tanh", "atan",
+        "arctan", "arccos", "arcsin", "asin", "max", "min", "argmax", "argmin", "det", "lim", "sup", "inf", "sgn", "Pr"];
     private static readonly Dictionary<string, string> Accents = new()
     {
         ["hat"] = "^",
@@ -214,7 +217,7 @@ internal sealed class MathMl
             case "begin":
                 return Environment(Verbatim());
             default:
-                return $"<mtext style=\"color:#b00020\">\\{WebUtility.HtmlEncode(name)}</mtext>";
+                return $"{Unknown}\\{WebUtility.HtmlEncode(name)}</mtext>";
         }
     }
 
