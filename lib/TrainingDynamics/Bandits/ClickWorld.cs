@@ -165,8 +165,7 @@ public sealed class ClickWorld : IDisposable
     // rewards: of cells (replica, impression), each context·items + item, what came of them.
     private LoggedBandit Draw(Tensor policy, int count, ReplicaRandom random, Func<Tensor, Tensor> rewards)
     {
-        if (count < 1)
-            throw new ArgumentException($"{nameof(count)} is {count}, at least 1 is needed", nameof(count));
+        Require.AtLeastOne((nameof(count), count));
         using var scope = NewDisposeScope();
         var flat = Required(policy).expand(Replicas, -1, -1).reshape(Replicas, -1);
         var cumulative = (Share.unsqueeze(-1) * Required(policy)).expand(Replicas, -1, -1).reshape(Replicas, -1).cumsum(-1).contiguous();

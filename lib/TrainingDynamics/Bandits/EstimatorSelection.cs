@@ -91,8 +91,7 @@ public static class EstimatorSelection
     {
         if (!(threshold >= 0))
             throw new ArgumentException($"{nameof(threshold)} is {threshold}, allowed is a number in [0, ∞]", nameof(threshold));
-        if (!(greatest >= 0 && double.IsFinite(greatest)))
-            throw new ArgumentException($"{nameof(greatest)} is {greatest}, allowed is a number in [0, ∞)", nameof(greatest));
+        Require.NotNegative(greatest, nameof(greatest));
         var logger = log.Logger ?? throw new ArgumentException("the bound needs the whole logger: it counts what was not shown, too",
             nameof(log));
         using var scope = NewDisposeScope();

@@ -179,8 +179,7 @@ public sealed class LoggedBandit : IDisposable
         if (Endless)
             throw new ArgumentException("a log that enumerates has no number of impressions that a prior could be held against",
                 nameof(strength));
-        if (!(strength >= 0 && double.IsFinite(strength)))
-            throw new ArgumentException($"{nameof(strength)} is {strength}, allowed is a number in [0, ∞)", nameof(strength));
+        Require.NotNegative(strength, nameof(strength));
         if (prior.dim() != 3 || (prior.shape[0] != 1 && prior.shape[0] != Rewards.shape[0]) || !prior.isfinite().all().item<bool>())
             throw new ArgumentException($"{nameof(prior)} has the shape [{string.Join(", ", prior.shape)}] and "
                 + $"{(~prior.isfinite()).sum().item<long>()} numbers that are not finite; wanted is ({Rewards.shape[0]} or 1, context, "
@@ -210,10 +209,12 @@ public sealed class LoggedBandit : IDisposable
             throw new ArgumentException($"{nameof(logs)} is {logs}, wanted is a divisor of the {Count} impressions of a sampled log with "
                 + $"one replica (this one has {Rewards.shape[0]})", nameof(logs));
         using var scope = NewDisposeScope();
-        return new LoggedBandit(Contexts.reshape(logs, -1), Items.reshape(logs, -1), Rewards.reshape(logs, -1),
-            Propensities.reshape(logs, -1), Logger)
-        { PropensitiesAreCounted = PropensitiesAreCounted };
+        return Rows(column => column.reshape(logs, -1));
     }
+
+    /// <summary>A sampled log of the same logger whose columns are made of this one's.</summary>
+    private LoggedBandit Rows(Func<Tensor, Tensor> of) => new(of(Contexts), of(Items), of(Rewards), of(Propensities), Logger)
+    { PropensitiesAreCounted = PropensitiesAreCounted };
 
     /// <summary>Every fold with the others: impression i is in fold i mod folds.</summary>
     /// <param name="folds">2 to the number of impressions.</param>
@@ -228,9 +229,7 @@ public sealed class LoggedBandit : IDisposable
         LoggedBandit Take(Tensor rows)
         {
             var at = rows.nonzero().squeeze(1);
-            return new LoggedBandit(Contexts.index_select(1, at), Items.index_select(1, at), Rewards.index_select(1, at),
-                Propensities.index_select(1, at), Logger)
-            { PropensitiesAreCounted = PropensitiesAreCounted };
+            return Rows(column => column.index_select(1, at));
         }
         return [.. Enumerable.Range(0, folds).Select(k => (Take(fold != k), Take(fold == k)))];
     }
@@ -276,13 +275,13 @@ public sealed class LoggedBandit : IDisposable
         using var table = Table(contexts, items);
         var absent = (policy.to(ScalarType.Float64) * (table.Shown == 0)).sum(-1);                                     // (replica, context)
         var missed = (table.Shown.sum(-1) * absent).sum(1);
-        var weight = At(policy) / Propensities;
-        var once = (At(table.Shown) < 1.5 / Count).to(ScalarType.Float64) * weight;
         if (PropensitiesAreCounted)
         {
             double[] unknown = [.. Enumerable.Repeat(double.NaN, (int)missed.shape[0])];
             return new MissingMass(missed.ToDoubles(), unknown, unknown, unknown, unknown);
         }
+        var weight = At(policy) / Propensities;
+        var once = (At(table.Shown) < 1.5 / Count).to(ScalarType.Float64) * weight;
         return new MissingMass(missed.ToDoubles(), once.mean([1]).ToDoubles(), [.. once.square().sum(1).sqrt().ToDoubles()
             .Select(s => s / Count)], weight.mean([1]).ToDoubles(), [.. weight.std(1).ToDoubles().Select(s => s / Math.Sqrt(Count))]);
     }

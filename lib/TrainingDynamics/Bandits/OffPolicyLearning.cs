@@ -139,8 +139,7 @@ public static class OffPolicyLearning
         if (!(log.Impressions > 0 && double.IsFinite(log.Impressions)))
             throw new ArgumentException("a log without an end has no number of impressions that a prior could be held against",
                 nameof(log));
-        var ridge = Aligned.Tensor(strength.Expand((int)log.Shown.shape[0], nameof(strength)).Select(k => k / log.Impressions).ToArray())
-            .DetachFromDisposeScope();
+        double[] ridges = [.. strength.Expand((int)log.Shown.shape[0], nameof(strength)).Select(k => k / log.Impressions)];
         return weights =>
         {
             using var scope = NewDisposeScope();
@@ -149,7 +148,7 @@ public static class OffPolicyLearning
                 throw new ArgumentException($"{nameof(log)} has the shape [{string.Join(", ", log.Shown.shape)}], the model's scores "
                     + $"[{string.Join(", ", scores.shape)}]", nameof(log));
             return ((0.5 * ((log.Shown * scores.square()) - (2 * log.Clicked * scores)).sum([1, 2]))
-                + (0.5 * ridge * weights.square().sum(1))).MoveToOuterDisposeScope();
+                + (0.5 * Aligned.Tensor(ridges) * weights.square().sum(1))).MoveToOuterDisposeScope();
         };
     }
 

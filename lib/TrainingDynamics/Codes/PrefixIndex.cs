@@ -21,8 +21,7 @@ public sealed class PrefixIndex
         if (items.Count == 0 || items[0].Length == 0)
             throw new ArgumentException($"{nameof(items)} are {items.Count}, with {items.FirstOrDefault()?.Length ?? 0} codes each; wanted "
                 + "is one at least, with one code at least", nameof(items));
-        if (values < 1)
-            throw new ArgumentException($"{nameof(values)} is {values}, at least 1 is needed", nameof(values));
+        Require.AtLeastOne((nameof(values), values));
         (Values, Length) = (values, items[0].Length);
         foreach (var (i, item) in items.Index())
         {

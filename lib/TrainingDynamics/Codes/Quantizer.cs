@@ -91,8 +91,7 @@ public abstract class Quantizer(long replicas, int length, int values, long widt
     internal static Tensor Fittable(Tensor items, int length, int values, ReplicaRandom? random)
     {
         Required(items);
-        if (length < 1)
-            throw new ArgumentException($"{nameof(length)} is {length}, at least 1 is needed", nameof(length));
+        Require.AtLeastOne((nameof(length), length));
         if (values < 2 || values > items.shape[1])
             throw new ArgumentException($"{nameof(values)} is {values}, allowed are 2 to {items.shape[1]}, the items", nameof(values));
         if (random is not null && random.Replicas != items.shape[0])

@@ -43,16 +43,9 @@ public sealed class CodedItems : IDisposable
     public static CodedItems Tree(int kinds, int sortsOfAKind, int width, ReplicaRandom random, double sortDeviation = 0.5,
         double noise = 0.15)
     {
-        foreach (var (name, value) in new[] { (nameof(kinds), kinds), (nameof(sortsOfAKind), sortsOfAKind), (nameof(width), width) })
-        {
-            if (value < 1)
-                throw new ArgumentException($"{name} is {value}, at least 1 is needed", name);
-        }
-        foreach (var (name, value) in new[] { (nameof(sortDeviation), sortDeviation), (nameof(noise), noise) })
-        {
-            if (!(value >= 0 && double.IsFinite(value)))
-                throw new ArgumentException($"{name} is {value}, allowed is a number in [0, ∞)", name);
-        }
+        Require.AtLeastOne((nameof(kinds), kinds), (nameof(sortsOfAKind), sortsOfAKind), (nameof(width), width));
+        Require.NotNegative(sortDeviation, nameof(sortDeviation));
+        Require.NotNegative(noise, nameof(noise));
         using var scope = NewDisposeScope();
         return new CodedItems(random.Normal([kinds, width], ScalarType.Float64),
             sortDeviation * random.Normal([(long)kinds * sortsOfAKind, width], ScalarType.Float64), noise);

@@ -148,14 +148,14 @@ public sealed class Parity : IDisposable
         _newTestCorrect = Rewards(_newTest).DetachFromDisposeScope();
         using (no_grad())
         {
-            _baseLog = model.Forward(_weights, _newTestInputs).log_softmax(-1).DetachFromDisposeScope();
-            _oldBaseLog = model.Forward(_weights, _oldTestInputs).log_softmax(-1).DetachFromDisposeScope();
+            var (scores, oldScores) = (model.Forward(_weights, _newTestInputs), model.Forward(_weights, _oldTestInputs));
+            (_baseLog, _oldBaseLog) = (scores.log_softmax(-1).DetachFromDisposeScope(), oldScores.log_softmax(-1).DetachFromDisposeScope());
+            (OldBefore, NewBefore) = (Accuracy(oldScores, old: true), Accuracy(scores, old: false));
         }
         // Fisher on the old task: 32 of its training images say enough to weight coordinates.
         var oldInputs = Inputs(_oldTrain.Slice(0, 32));
         _fisher = WeightChange.FisherDiagonal(w => model.Forward(w, oldInputs).log_softmax(-1), _weights).DetachFromDisposeScope();
-        (OldBefore, NewBefore, SuccessBefore) = (Accuracy(model, _weights, old: true),
-            Accuracy(model, _weights, old: false), Mean((_baseLog.exp() * _newTestCorrect).sum(-1)));
+        SuccessBefore = Mean((_baseLog.exp() * _newTestCorrect).sum(-1));
     }
 
     /// <summary>UCI digits: parity is new; the same digits under one fixed permutation of their pixels are the old task. Which images train
@@ -313,15 +313,15 @@ public sealed class Parity : IDisposable
     {
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
-        var log = model.Forward(model.Weights, _newTestInputs).log_softmax(-1);
-        var oldLog = model.Forward(model.Weights, _oldTestInputs).log_softmax(-1);
+        var (scores, oldScores) = (model.Forward(model.Weights, _newTestInputs), model.Forward(model.Weights, _oldTestInputs));
+        var (log, oldLog) = (scores.log_softmax(-1), oldScores.log_softmax(-1));
         var (baseLog, start, fisher) = (_baseLog.repeat(sweep.Settings.Count, 1, 1),
             _weights.repeat(sweep.Settings.Count, 1), _fisher.repeat(sweep.Settings.Count, 1));
         var parts = Divergence.Decompose(baseLog, log, _newTestCorrect);
         var (onNew, onOld) = (PolicyDistance.Of(baseLog, log),
             PolicyDistance.Of(_oldBaseLog.repeat(sweep.Settings.Count, 1, 1), oldLog));
         var (success, news, old) = (Mean((log.exp() * _newTestCorrect).sum(-1)),
-            Accuracy(model, model.Weights, old: false), Accuracy(model, model.Weights, old: true));
+            Accuracy(scores, old: false), Accuracy(oldScores, old: true));
         var (w1, w2, wf, ws) = (WeightChange.L1(start, model.Weights), WeightChange.L2(start, model.Weights),
             WeightChange.FisherL2(start, model.Weights, fisher), WeightChange.Spectral(start, model.Weights, model.Layout));
         return [.. Enumerable.Range(0, sweep.Seeds.Length)
@@ -330,11 +330,10 @@ public sealed class Parity : IDisposable
             onNew[r], onOld[r], parts.Price[r], w1[r], w2[r], wf[r], ws[r]))];
     }
 
-    private double[] Accuracy(Model model, Tensor weights, bool old)
+    /// <summary>Of scores of the test images of a task, (replica, image, answer).</summary>
+    private double[] Accuracy(Tensor scores, bool old)
     {
         using var scope = NewDisposeScope();
-        using var quiet = no_grad();
-        var scores = model.Forward(weights, old ? _oldTestInputs : _newTestInputs);
         var answers = scores.argmax(-1);                                                                               // (replica, image)
         var labels = Aligned.Tensor((old ? _oldTest : _newTest).Labels);
         var right = (old ? answers.eq(labels) : (answers - labels).remainder(2).eq(0)).to(ScalarType.Float64);

@@ -73,8 +73,7 @@ public static class LogitAdjustment
     public static Tensor LogFrequencies(Tensor counts, double pseudo = 0)
     {
         using var scope = NewDisposeScope();
-        if (!(pseudo >= 0 && double.IsFinite(pseudo)))
-            throw new ArgumentException($"{nameof(pseudo)} is {pseudo}, allowed is a number in [0, ∞)", nameof(pseudo));
+        Require.NotNegative(pseudo, nameof(pseudo));
         var smoothed = counts.to(ScalarType.Float64) + pseudo;
         if (!((counts >= 0) & counts.isfinite()).all().item<bool>() || !(smoothed > 0).all().item<bool>())
             throw new ArgumentException($"{nameof(counts)}: {(smoothed <= 0).sum().item<long>()} items were seen by nobody, or a count is "

@@ -55,19 +55,13 @@ public sealed class Hstu : Model
 
     private static Layout Blocks(HstuShape s)
     {
-        foreach (var (name, value) in new[] { (nameof(s.Vocabulary), s.Vocabulary), (nameof(s.Context), s.Context),
-            (nameof(s.Layers), s.Layers), (nameof(s.Width), s.Width), (nameof(s.Heads), s.Heads) })
-        {
-            if (value < 1)
-                throw new ArgumentException($"{name} is {value}, at least 1 is needed", name);
-        }
+        Require.AtLeastOne((nameof(s.Vocabulary), s.Vocabulary), (nameof(s.Context), s.Context), (nameof(s.Layers), s.Layers),
+            (nameof(s.Width), s.Width), (nameof(s.Heads), s.Heads));
         if (s.Width % s.Heads != 0)
             throw new ArgumentException($"{nameof(s.Heads)} is {s.Heads}; the width {s.Width} must divide into as many heads",
                 nameof(s.Heads));
-        if (!(s.Epsilon >= 0 && double.IsFinite(s.Epsilon)))
-            throw new ArgumentException($"{nameof(s.Epsilon)} is {s.Epsilon}, allowed is a number in [0, ∞)", nameof(s.Epsilon));
-        if (s.Dtype is not (ScalarType.Float32 or ScalarType.Float64))
-            throw new ArgumentException($"{nameof(s.Dtype)} is {s.Dtype}, allowed are Float32 and Float64", nameof(s.Dtype));
+        Require.NotNegative(s.Epsilon, nameof(s.Epsilon));
+        Require.Floating(s.Dtype, nameof(s.Dtype));
         var blocks = new List<Block> { new("E", [s.Vocabulary, s.Width]), new("P", [s.Context, s.Width]) };
         for (var l = 1; l <= s.Layers; l++)
             blocks.AddRange(new Block($"in{l}", [4 * s.Width, s.Width]), new Block($"b{l}", [s.Heads, s.Context]),

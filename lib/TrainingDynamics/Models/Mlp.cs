@@ -33,23 +33,14 @@ public sealed record MlpShape
 
     internal MlpShape Validated()
     {
-        foreach (var (name, value) in new[] { (nameof(Inputs), Inputs), (nameof(Classes), Classes) }
-            .Concat(Hidden.Select(units => (nameof(Hidden), units))))
-        {
-            if (value < 1)
-                throw new ArgumentException($"{name} is {value}, at least 1 is needed", name);
-        }
+        Require.AtLeastOne([(nameof(Inputs), Inputs), (nameof(Classes), Classes),
+            .. Hidden.Select(units => (nameof(Hidden), (long)units))]);
         if (Hidden.Count == 0)
             throw new ArgumentException($"{nameof(Hidden)} is empty, at least one hidden layer is needed", nameof(Hidden));
-        if (!(Epsilon >= 0 && double.IsFinite(Epsilon)))
-            throw new ArgumentException($"{nameof(Epsilon)} is {Epsilon}, allowed is a number in [0, ∞)", nameof(Epsilon));
-        foreach (var (name, value) in new[] { (nameof(Scale), Scale), (nameof(HeadScale), HeadScale) })
-        {
-            if (!(value > 0 && double.IsFinite(value)))
-                throw new ArgumentException($"{name} is {value}, allowed is a number in (0, ∞)", name);
-        }
-        if (Dtype is not (ScalarType.Float32 or ScalarType.Float64))
-            throw new ArgumentException($"{nameof(Dtype)} is {Dtype}, allowed are Float32 and Float64", nameof(Dtype));
+        Require.NotNegative(Epsilon, nameof(Epsilon));
+        Require.Positive(Scale, nameof(Scale));
+        Require.Positive(HeadScale, nameof(HeadScale));
+        Require.Floating(Dtype, nameof(Dtype));
         return this;
     }
 

@@ -141,12 +141,8 @@ public sealed class Transformer : Model
 
     private static Layout Blocks(TransformerShape s)
     {
-        foreach (var (name, value) in new[] { (nameof(s.Vocabulary), s.Vocabulary), (nameof(s.Context), s.Context),
-            (nameof(s.Layers), s.Layers), (nameof(s.Width), s.Width), (nameof(s.Heads), s.Heads), (nameof(s.Hidden), s.Hidden) })
-        {
-            if (value < 1)
-                throw new ArgumentException($"{name} is {value}, at least 1 is needed", name);
-        }
+        Require.AtLeastOne((nameof(s.Vocabulary), s.Vocabulary), (nameof(s.Context), s.Context), (nameof(s.Layers), s.Layers),
+            (nameof(s.Width), s.Width), (nameof(s.Heads), s.Heads), (nameof(s.Hidden), s.Hidden));
         if (!(s.HeadScale >= 0 && double.IsFinite(s.HeadScale)) || (s.Tied && s.HeadScale == 0))
             throw new ArgumentException($"{nameof(s.HeadScale)} is {s.HeadScale}, allowed is a number "
                 + (s.Tied ? "above 0: it is the embedding's, too" : "of at least 0"), nameof(s.HeadScale));
@@ -154,10 +150,8 @@ public sealed class Transformer : Model
             throw new ArgumentException(
                 $"{nameof(s.Heads)} is {s.Heads}; the width {s.Width} must divide into as many heads{(s.Rotary ? " of an even size" : "")}",
                 nameof(s.Heads));
-        if (!(s.Epsilon >= 0 && double.IsFinite(s.Epsilon)))
-            throw new ArgumentException($"{nameof(s.Epsilon)} is {s.Epsilon}, allowed is a number in [0, ∞)", nameof(s.Epsilon));
-        if (s.Dtype is not (ScalarType.Float32 or ScalarType.Float64))
-            throw new ArgumentException($"{nameof(s.Dtype)} is {s.Dtype}, allowed are Float32 and Float64", nameof(s.Dtype));
+        Require.NotNegative(s.Epsilon, nameof(s.Epsilon));
+        Require.Floating(s.Dtype, nameof(s.Dtype));
         if (!Enum.IsDefined(s.Placement))
             throw new ArgumentException($"{nameof(s.Placement)} is {s.Placement}, allowed are {string.Join(", ",
                 Enum.GetNames<NormPlacement>())}", nameof(s.Placement));

@@ -16,7 +16,6 @@ public sealed record Advantage(string Name, Func<Answers, Tensor> Of)
     /// <summary>A = (r − r̄)/(sd + ε) (GRPO; Shao et al. 2024, arXiv:2402.03300): differences well below ε count little.</summary>
     /// <param name="epsilon">ε ≥ 0.</param>
     /// <exception cref="ArgumentException">ε is negative or not finite.</exception>
-    public static Advantage DeviationPlus(double epsilon) => epsilon >= 0 && double.IsFinite(epsilon)
-        ? new($"deviation + {epsilon}", answers => answers.StandardizedReward(epsilon))
-        : throw new ArgumentException($"{nameof(epsilon)} is {epsilon}, allowed is a number in [0, ∞)", nameof(epsilon));
+    public static Advantage DeviationPlus(double epsilon) => new($"deviation + {Require.NotNegative(epsilon, nameof(epsilon))}",
+        answers => answers.StandardizedReward(epsilon));
 }

@@ -59,8 +59,7 @@ public sealed record Answers
     /// <param name="epsilon">ε ≥ 0. With 0 a group whose rewards differ by rounding alone counts as agreeing.</param>
     public Tensor StandardizedReward(double epsilon = 1e-6)
     {
-        if (!(epsilon >= 0 && double.IsFinite(epsilon)))
-            throw new ArgumentException($"{nameof(epsilon)} is {epsilon}, allowed is a number in [0, ∞)", nameof(epsilon));
+        Require.NotNegative(epsilon, nameof(epsilon));
         var centred = CentredReward();
         var deviation = GroupMean(centred.square()).sqrt();
         if (epsilon > 0)

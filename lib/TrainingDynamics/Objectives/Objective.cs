@@ -27,9 +27,12 @@ public sealed record Objective(string Name, Source Source, Func<Answers, Tensor>
     /// <param name="beta">β ≥ 0.</param>
     /// <param name="forward">KL(π₀‖π) instead of KL(π‖π₀).</param>
     /// <exception cref="ArgumentException"><paramref name="beta"/> is negative or not finite.</exception>
-    public Objective WithKl(double beta, bool forward = false) => beta >= 0 && double.IsFinite(beta)
-        ? this with { Name = $"{Name} + {beta}·KL{(forward ? " forward" : "")}", Beta = beta, ForwardAnchor = forward }
-        : throw new ArgumentException($"{nameof(beta)} is {beta}, allowed is a number in [0, ∞)", nameof(beta));
+    public Objective WithKl(double beta, bool forward = false) => this with
+    {
+        Name = $"{Name} + {beta}·KL{(forward ? " forward" : "")}",
+        Beta = Require.NotNegative(beta, nameof(beta)),
+        ForwardAnchor = forward,
+    };
 
     /// <summary>The same objective under another name.</summary>
     public Objective Named(string name) => this with { Name = name };

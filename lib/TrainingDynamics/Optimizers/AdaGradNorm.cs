@@ -27,8 +27,7 @@ public sealed class AdaGradNorm : Optimizer
     /// <param name="start">b₀ &gt; 0.</param>
     public AdaGradNorm(Tensor weights, Layout layout, PerReplica rate, double start = 1e-2) : base(weights, rate, default)
     {
-        if (!(start > 0 && double.IsFinite(start)))
-            throw new ArgumentException($"{nameof(start)} is {start}, allowed is a number in (0, ∞)", nameof(start));
+        Require.Positive(start, nameof(start));
         _layout = layout;
         _sum = Own(full([Replicas, layout.Count], start * start, dtype: weights.dtype).DetachFromDisposeScope());
     }

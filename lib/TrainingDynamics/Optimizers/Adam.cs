@@ -41,8 +41,7 @@ public class Adam : Optimizer
         PerReplica? beta1, PerReplica? beta2, double epsilon, PerReplica l2)
         : base(weights, rate, decoupledDecay)
     {
-        if (!(epsilon >= 0 && double.IsFinite(epsilon)))
-            throw new ArgumentException($"{nameof(epsilon)} is {epsilon}, allowed is a number in [0, ∞)", nameof(epsilon));
+        Require.NotNegative(epsilon, nameof(epsilon));
         (_b1, _b2) = (Beta(beta1 ?? 0.9, nameof(beta1)), Beta(beta2 ?? 0.999, nameof(beta2)));
         var coupled = l2.Expand(Replicas, nameof(l2));
         (_mean, _square, _beta1, _beta2, _l2) = (State(), State(), Column(_b1), Column(_b2), Column(coupled));
@@ -68,9 +67,10 @@ public class Adam : Optimizer
     internal static Tensor Normalized(Tensor gradient, Tensor mean,
         Tensor square, Tensor beta1, Tensor beta2, Tensor correction1, Tensor correction2, double epsilon)
     {
+        // In place where it can be: a pass over memory is what a step costs.
         mean.mul_(beta1).add_((1 - beta1) * gradient);
-        square.mul_(beta2).add_((1 - beta2) * gradient.square());
-        return mean / correction1 / ((square / correction2).sqrt_().add_(epsilon));
+        square.mul_(beta2).add_(gradient.square().mul_(1 - beta2));
+        return (mean / correction1).div_((square / correction2).sqrt_().add_(epsilon));
     }
 }
 

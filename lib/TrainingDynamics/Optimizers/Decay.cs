@@ -39,8 +39,7 @@ public static class Decay
             if (!(value >= 0 && value < most))
                 throw new ArgumentException($"{name} is {value}, allowed is a number in [0, {(most < 2 ? "1" : "∞")})", name);
         }
-        if (!(rate > 0 && double.IsFinite(rate)))
-            throw new ArgumentException($"{nameof(rate)} is {rate}, allowed is a number in (0, ∞)", nameof(rate));
+        Require.Positive(rate, nameof(rate));
         double Shrinkage(DecayKind kind) => kind switch                                                  // of a step, at λ = 1
         {
             DecayKind.Decoupled => rate,

@@ -70,8 +70,8 @@ public abstract class Optimizer : IDisposable
         if (!gradient.shape.SequenceEqual(Weights.shape))
             throw new ArgumentException(
                 $"gradient is {string.Join(" × ", gradient.shape)}, the weights are {string.Join(" × ", Weights.shape)}", nameof(gradient));
-        RequireFactor(rateFactor, nameof(rateFactor));
-        RequireFactor(decayFactor, nameof(decayFactor));
+        Require.NotNegative(rateFactor, nameof(rateFactor));
+        Require.NotNegative(decayFactor, nameof(decayFactor));
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
         StepSize? own = _byBlock?.At(Steps + 1, rateFactor, decayFactor);                      // may refuse, before anything is changed
@@ -200,12 +200,6 @@ public abstract class Optimizer : IDisposable
 
     /// <summary>A beta of a running mean: in [0, 1).</summary>
     private protected double[] Beta(PerReplica beta, string name) => beta.Expand(Replicas, name, below: 1);
-
-    private static void RequireFactor(double factor, string name)
-    {
-        if (!(factor >= 0 && double.IsFinite(factor)))
-            throw new ArgumentException($"{name} is {factor}, allowed is a number in [0, ∞)", name);
-    }
 
     /// <inheritdoc/>
     public virtual void Dispose()

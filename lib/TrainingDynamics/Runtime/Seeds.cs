@@ -23,8 +23,7 @@ public static class Seeds
     {
         if (seeds.Count == 0)
             throw new ArgumentException("at least one seed is needed to make more of, got none", nameof(seeds));
-        if (count < 1)
-            throw new ArgumentException($"count is {count}, at least 1 is needed", nameof(count));
+        Require.AtLeastOne((nameof(count), count));
         var extended = seeds.Take(count).ToList();
         for (var i = seeds.Count; extended.Count < count; i++)
         {

@@ -34,8 +34,7 @@ public static class Schedule
     /// <summary>1, multiplied by <paramref name="factor"/> from each of <paramref name="at"/> on.</summary>
     public static Func<int, double> Step(double factor, params IReadOnlyList<int> at)
     {
-        if (!(factor >= 0 && double.IsFinite(factor)))
-            throw new ArgumentException($"{nameof(factor)} is {factor}, allowed is a number in [0, ∞)", nameof(factor));
+        Require.NotNegative(factor, nameof(factor));
         return t => Math.Pow(factor, at.Count(step => t >= step));
     }
 

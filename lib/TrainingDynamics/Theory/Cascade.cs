@@ -18,8 +18,7 @@ public static class Cascade
     /// <exception cref="ArgumentException">A number is out of its range.</exception>
     public static double Survives(int candidates, int kept, double light)
     {
-        if (candidates < 1)
-            throw new ArgumentException($"{nameof(candidates)} is {candidates}, at least 1 is needed", nameof(candidates));
+        Require.AtLeastOne((nameof(candidates), candidates));
         if (kept < 1 || kept > candidates)
             throw new ArgumentException($"{nameof(kept)} is {kept}, allowed are 1 to {candidates}, the candidates", nameof(kept));
         if (!double.IsFinite(light))

@@ -31,9 +31,8 @@ public static class KlMinimal
     /// <exception cref="ArgumentException">β is not positive, a reward is not finite, or the base is no distribution.</exception>
     public static double[] Regularized(IReadOnlyList<double> basePolicy, IReadOnlyList<double> reward, double beta)
     {
-        Require(basePolicy, reward.Count);
-        if (!(beta > 0 && double.IsFinite(beta)))
-            throw new ArgumentException($"{nameof(beta)} is {beta}, allowed is a number in (0, ∞)", nameof(beta));
+        RequireDistribution(basePolicy, reward.Count);
+        Require.Positive(beta, nameof(beta));
         if (reward.Where(r => !double.IsFinite(r)).Cast<double?>().FirstOrDefault() is { } bad)
             throw new ArgumentException($"a reward is {bad}; rewards must be finite", nameof(reward));
         var top = reward.Where((_, a) => basePolicy[a] > 0).Max();                         // so that nothing overflows for small β
@@ -89,14 +88,14 @@ public static class KlMinimal
 
     private static double CorrectMass(IReadOnlyList<double> basePolicy, IReadOnlyList<bool> correct)
     {
-        Require(basePolicy, correct.Count);
+        RequireDistribution(basePolicy, correct.Count);
         var mass = basePolicy.Where((_, a) => correct[a]).Sum();
         return mass > 0 ? mass : throw new ArgumentException(correct.Any(c => c)
             ? "the base gives the correct answers no mass: no reweighting of it is ever right"
             : "the correct set is empty: no policy is ever right", nameof(correct));
     }
 
-    private static void Require(IReadOnlyList<double> basePolicy, int answers)
+    private static void RequireDistribution(IReadOnlyList<double> basePolicy, int answers)
     {
         if (basePolicy.Count != answers)
             throw new ArgumentException($"the base has {basePolicy.Count} answers, the rewards {answers}", nameof(basePolicy));

@@ -87,8 +87,7 @@ public static class OffPolicySupervision
     /// <exception cref="ArgumentException">A reward is not positive and finite, or K is less than 1.</exception>
     public static double[] TopK(IReadOnlyList<double> reward, int slots)
     {
-        if (slots < 1)
-            throw new ArgumentException($"{nameof(slots)} is {slots}, at least 1 is needed", nameof(slots));
+        Require.AtLeastOne((nameof(slots), slots));
         if (reward.Count == 0 || reward.Any(r => !(r > 0 && double.IsFinite(r))))
             throw new ArgumentException($"rewards must be positive and finite, got {string.Join(", ", reward)}", nameof(reward));
         var best = reward.Max();

@@ -19,11 +19,7 @@ public static class SampledMetric
         if (ranks.Count < 2 || ranks.Any(p => !(p >= 0)) || Math.Abs(ranks.Sum() - 1) > 1e-6)
             throw new ArgumentException($"{nameof(ranks)} are no distribution over two ranks or more: {ranks.Count} of them, sum "
                 + $"{ranks.Sum()}", nameof(ranks));
-        foreach (var (name, value) in new[] { (nameof(rivals), rivals), (nameof(slots), slots) })
-        {
-            if (value < 1)
-                throw new ArgumentException($"{name} is {value}, at least 1 is needed", name);
-        }
+        Require.AtLeastOne((nameof(rivals), rivals), (nameof(slots), slots));
         double First(int before) => slots > rivals ? 1 : Binomial.CDF(before / (ranks.Count - 1.0), rivals, slots - 1);
         return ranks.Select((p, before) => p == 0 ? 0 : p * First(before)).Sum();
     }
