@@ -99,6 +99,16 @@ public class MeasurementTests
     }
 
     [Fact]
+    public void AMeanOverSeedsHasStudentsInterval()
+    {
+        var interval = Fit.OverSeeds([1, 2, 6]);
+        Assert.Equal(3, interval.Mean, 1e-12);
+        Assert.Equal(4.302653 * Math.Sqrt(7.0 / 3), interval.HalfWidth, 1e-5);                  // t of two degrees at 97.5 %
+        Assert.Equal(0, Fit.OverSeeds([.. Enumerable.Repeat(0.1, 10)]).HalfWidth);              // and no rounding of sums
+        Assert.Throws<ArgumentException>(() => Fit.OverSeeds([1]));
+    }
+
+    [Fact]
     public void TracesKnowWhereAReplicaDiverged()
     {
         var trace = new Trace("loss", 2);
