@@ -45,6 +45,23 @@ public class ModelTests
         }
     }
 
+    [Theory, MemberData(nameof(Norms))]
+    public void WhereThereIsNothingToNormalizeTheResultIsZeroAndItsGradientFinite(Normalization norm)
+    {
+        foreach (var dtype in new[] { ScalarType.Float32, ScalarType.Float64 })
+        {
+            using var scope = NewDisposeScope();
+            using var model = new ScaleInvariantMlp(new MlpShape { Inputs = 3, Hidden = [4, 4], Normalization = norm, Dtype = dtype },
+                new ReplicaRandom(1));
+            var inputs = randn(1, 5, 3, dtype: dtype);
+            (norm == Normalization.BatchNorm ? inputs : inputs.narrow(1, 0, 1)).zero_();
+            var scores = model.Forward(model.Weights, inputs);
+            Assert.Equal(0, scores[0, 0].abs().max().ToDouble());
+            Assert.True(Derivatives.Gradient(model.LossOn(new Batch(inputs, zeros(1, 5, dtype: ScalarType.Int64))), model.Weights)
+                .isfinite().all().item<bool>());
+        }
+    }
+
     [Fact]
     public void BatchNormIsInvariantRowByRowAndLayerNormIsNot()
     {

@@ -282,6 +282,9 @@ public class ReactionTests
         using var twice = new Transformer(shape with { Layers = 1, Placement = NormPlacement.None }, new ReplicaRandom(1));
         twice.Layout.Zip(twice.Layout.Split(twice.Weights)).Single(p => p.First.Name == "v1").Second.mul_(2);
         Assert.True((doubled - twice.Forward(twice.Weights, items[0].unsqueeze(0))).abs().max().ToDouble() < 1e-12);
+        // They may be changed in place, without changing what else is made of them.
+        Tensor Twice(Func<Tensor, Tensor> change) => one.Forward(one.Weights, items[0].unsqueeze(0), new Reading { Activations = change });
+        Assert.Equal(0, (Twice(h => h * 2) - Twice(h => h.mul_(2))).abs().max().ToDouble());
         // Activations are asked for every product.
         var asked = 0;
         _ = one.Forward(one.Weights, items[0].unsqueeze(0), new Reading { Activations = h => { asked++; return h; } });

@@ -176,7 +176,8 @@ public class ObjectiveTests
         Assert.Throws<ArgumentException>(() => new TabularPolicy([], 1));
         Assert.Throws<ArgumentOutOfRangeException>(() => new TabularPolicy([Base], 0));
         Assert.Contains("Refresh is 0", Refused(Bandit(), FineTuning.IterativeSft(0)));
-        Assert.Contains("Samples is 0", Refused(Bandit(), FineTuning.Grpo(0)));
+        Assert.Contains("Samples is 0", Refused(Bandit(), FineTuning.Reinforce(0)));
+        Assert.Contains("samples is 0", Assert.Throws<ArgumentException>(() => FineTuning.Grpo(0)).Message);
         Assert.Contains("beta is -1", Assert.Throws<ArgumentException>(() => FineTuning.Grpo().WithKl(-1)).Message);
         Assert.Throws<ArgumentException>(() => new TabularPolicy([[0.5, 0.5, 0]], 1));
         using var blind = new TabularPolicy([[1, 1e-320, 1e-320]], 1);

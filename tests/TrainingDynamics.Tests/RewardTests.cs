@@ -286,13 +286,47 @@ public class RewardTests
     }
 
     [Fact]
+    public void AtTheEndsOfTheRangeNumbersAreWhatTheFormulaSays()
+    {
+        // What all items have says nothing, however large; towards λ = 0 the best item that is shown.
+        Assert.All(RewardTilt.Of([0.3, 0.7], [1e6, 1e6], 1e-12).Zip([0.3, 0.7]), p => Assert.Equal(p.Second, p.First, 1e-12));
+        Assert.All(RewardTilt.Noisy([0.3, 0.7], [0, 0], [1, 1], 1e-8).Zip([0.3, 0.7]), p => Assert.Equal(p.Second, p.First, 1e-12));
+        Assert.Equal([1, 0, 0], RewardTilt.Of([0.5, 0.5, 0], [-1, -2, 5], 1e-320));
+        // e^x − 1 by its series, where MathNet's loses half of the digits.
+        foreach (var x in new[] { 1e-9, 0.07, 0.5, 0.99, 1.5 })
+        {
+            var (sum, term) = (0.0, 1.0);
+            for (var k = 1; k < 30; k++)
+                sum += term *= x / k;
+            Assert.Equal(1, RewardTilt.Allowance(x / 2, 1) / sum, 1e-14);
+        }
+        Assert.True(double.IsFinite(RewardTilt.ErrorRadius(1, 1, 1e-320)));
+        Assert.Equal(0, RewardTilt.Covariance([0.5, 0.50009], [1e6, 1e6], [1e6, 1e6]), 1e-3);
+        // What is never drawn sets no scale: E[sd of a pair of two rewards] = ¼ of their difference each, over sd.
+        Assert.Equal(0.5, GroupAdvantage.Pull([0, 0.5, 0.5], [1, 1e-13, 2e-13], [0, -1, 1], 2), 1e-9);
+        Assert.Equal([5.0], Measurement.Exposure.EffectiveItems(full([1, 5], 1e200, ScalarType.Float64)).Select(v => Math.Round(v, 9)));
+        Assert.Equal(-400 * Math.Log(10), LogitAdjustment.LogFrequencies(tensor(new[] { 1e-200, 1e200 }))[0].ToDouble(), 1e-9);
+        // Tied rewards are 0 at any ε, also at one that the type does not hold.
+        Assert.Equal(0, Answers(full([1, 1, 4], 7f)).StandardizedReward(1e-60).abs().max().ToDouble());
+    }
+
+    private static Answers Answers(Tensor reward) => new()
+    {
+        LogPolicy = zeros_like(reward),
+        AskBase = () => zeros_like(reward),
+        AskSource = () => zeros_like(reward),
+        LogTarget = zeros_like(reward),
+        Mass = full_like(reward, 1.0 / reward.shape[^1]),
+        Reward = reward,
+    };
+
+    [Fact]
     public void BadInputIsNamed()
     {
         void Refused(string name, Action act) => Assert.Contains(name, Assert.ThrowsAny<ArgumentException>(act).Message);
         Refused("temperature is 0", () => RewardTilt.Of(_logger, _reward, 0));
         Refused("temperature is NaN", () => RewardTilt.Of(_logger, _reward, double.NaN));
-        Refused("temperature is 1E-320", () => RewardTilt.Of(_logger, _reward, 1e-320));
-        Refused("overflow", () => RewardTilt.Of([0.5, 0.5], [-1, -2], 1e-320));
+        Refused("overflow", () => RewardTilt.Noisy([0.5, 0.5], [0, 1e300], [1e300, 0], 1e-300));
         Refused("sum 4", () => RewardTilt.Covariance([2, 2], [1, 1], [1, 1]));
         Refused("group is 2147483647", () => GroupAdvantage.Pull([0.5, 0.5], [1, 0], [0, 0], int.MaxValue));
         Refused("reward (2)", () => RewardTilt.Of(_logger, [1, 2], 1));
@@ -328,5 +362,24 @@ public class RewardTests
         using var head = new CosineHead(3, 2, 1, new ReplicaRandom(1));
         Refused("has no direction", () => head.Forward(head.Weights, zeros(1, 1, 2, dtype: ScalarType.Float64)));
         Refused("[1, 1, 3]", () => head.Forward(head.Weights, ones(1, 1, 3, dtype: ScalarType.Float64)));
+        Refused("an item's vector is 0", () => head.Forward(zeros_like(head.Weights), ones(1, 1, 2, dtype: ScalarType.Float64)));
+        Refused("first (2)", () => RewardTilt.Covariance([0.5, 0.5], [1, double.NaN], [1, 1]));
+        Refused("random has 2 replicas", () => world.Draw(world.ZipfLogger(), 5, new ReplicaRandom(1, 2)));
+        Refused("click has the shape [0]", () => new ClickWorld(zeros(0)));
+        Refused("payoff has the shape [7]", () => new ClickWorld(zeros(1, 2, 3), payoff: zeros(7)));
+        Refused("policy has the shape [3]", () => log.Missing(ones(3)));
+        using var retrieval = new PlantedRetrieval(5, 2, new ReplicaRandom(1), 0.5, 1);
+        Refused("queries: 2 numbers", () => retrieval.LogPosterior(full([1, 1, 2], double.NaN, ScalarType.Float64)));
+        Refused("Largest is 960", () => new Codes.FloatFormat("wide", 4, 3, 960));
+        Refused("groups are 0 numbers", () => Measurement.Exposure.ByGroup(zeros(2, 0), []));
+        Refused("Normalization is 9", () => new AffineMlp(new MlpShape { Inputs = 2, Normalization = (Normalization)9 },
+            new ReplicaRandom(1)));
+        Refused("samples is 0", () => FineTuning.GroupRelative(Advantage.Mean, 0));
+        // A loss of other weights would end the process in torch.
+        using var other = zeros(1, 2, dtype: ScalarType.Float32).requires_grad_(true);
+        Refused("does not depend", () => new Streaming(new Layout(new Block("w", [2])), ones(1, 2), () => _ => other.sum(1)).Next());
+        Refused("the loss has the shape []", () => new Streaming(new Layout(new Block("w", [2])), ones(1, 2), () => w => w.sum()).Next());
+        Refused("the weights have the shape [1, 2] of Int64", () => new Streaming(new Layout(new Block("w", [2])), ones(1, 2,
+            dtype: ScalarType.Int64), () => w => w.sum(1)).Next());
     }
 }

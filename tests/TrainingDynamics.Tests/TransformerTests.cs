@@ -170,6 +170,8 @@ public class TransformerTests
         Assert.Equal(0.25, Layout.Slice(fresh.Weights, fresh.Layout["E"]).std().ToDouble(), 0.01);
         Assert.Contains("HeadScale is 0", Assert.Throws<ArgumentException>(() =>
             new Transformer(Shape with { Tied = true, HeadScale = 0 }, many)).Message);
+        Assert.Contains("a row of length 0", Assert.Throws<ArgumentException>(() =>
+            new Transformer(Shape with { Placement = NormPlacement.Sphere, HeadScale = 0 }, many)).Message);
         // The free network with the tied one's matrices, and its E for U, is the same function.
         foreach (var block in free.Layout)
             Layout.Slice(free.Weights, block).copy_(Layout.Slice(tied.Weights, tied.Layout[block.Name == "U" ? "E" : block.Name]));

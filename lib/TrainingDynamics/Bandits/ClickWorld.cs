@@ -22,9 +22,14 @@ public sealed class ClickWorld : IDisposable
     public ClickWorld(Tensor click, double[]? share = null, Tensor? payoff = null)
     {
         using var scope = NewDisposeScope();
-        if (click.dim() != 3 || !((click >= 0) & (click <= 1)).all().item<bool>())
-            throw new ArgumentException("click must be probabilities in [0, 1], (replica, context, item); got shape "
-                + $"[{string.Join(", ", click.shape)}], values from {click.min().ToDouble()} to {click.max().ToDouble()}", nameof(click));
+        if (click.dim() != 3 || click.numel() == 0)
+            throw new ArgumentException($"{nameof(click)} has the shape [{string.Join(", ", click.shape)}], wanted is (replica, context, "
+                + "item)", nameof(click));
+        if (!((click >= 0) & (click <= 1)).all().item<bool>())
+            throw new ArgumentException($"{nameof(click)} must be probabilities in [0, 1]; got values from {click.min().ToDouble()} to "
+                + $"{click.max().ToDouble()}", nameof(click));
+        if (payoff is not null)
+            RequireGoingWith(payoff, click, nameof(payoff));
         share ??= [.. Enumerable.Repeat(1.0, (int)click.shape[1])];
         if (share.Length != click.shape[1] || share.Any(s => !(s >= 0 && double.IsFinite(s)))
             || !(share.Sum() is > 0 and < double.PositiveInfinity))
@@ -148,12 +153,7 @@ public sealed class ClickWorld : IDisposable
     /// </exception>
     public LoggedBandit DrawReal(Tensor policy, int count, Tensor deviation, ReplicaRandom random)
     {
-        if (random.Replicas != Replicas)
-            throw new ArgumentException($"{nameof(random)} has {random.Replicas} replicas, the world {Replicas}", nameof(random));
-        if (deviation.numel() == 0 || deviation.dim() > 3 || deviation.shape.Reverse().Zip(Reward.shape.Reverse())
-            .Any(size => size.First != 1 && size.First != size.Second))
-            throw new ArgumentException($"{nameof(deviation)} has the shape [{string.Join(", ", deviation.shape)}], wanted is one that "
-                + $"goes with [{string.Join(", ", Reward.shape)}]", nameof(deviation));
+        RequireGoingWith(deviation, Reward, nameof(deviation));
         if (!((deviation >= 0) & deviation.isfinite()).all().item<bool>())
             throw new ArgumentException($"{nameof(deviation)} goes from {deviation.min().ToDouble()} to {deviation.max().ToDouble()}, "
                 + "allowed are finite numbers of at least 0", nameof(deviation));
@@ -162,10 +162,21 @@ public sealed class ClickWorld : IDisposable
             * random.Normal([count], ScalarType.Float64)));
     }
 
+    /// <summary>Nothing, if a table can be expanded to the cells.</summary>
+    private static void RequireGoingWith(Tensor table, Tensor cells, string name)
+    {
+        if (table.numel() == 0 || table.dim() > 3 || table.shape.Reverse().Zip(cells.shape.Reverse())
+            .Any(size => size.First != 1 && size.First != size.Second))
+            throw new ArgumentException($"{name} has the shape [{string.Join(", ", table.shape)}], wanted is one that goes with "
+                + $"[{string.Join(", ", cells.shape)}]", name);
+    }
+
     // rewards: of cells (replica, impression), each context·items + item, what came of them.
     private LoggedBandit Draw(Tensor policy, int count, ReplicaRandom random, Func<Tensor, Tensor> rewards)
     {
         Require.AtLeastOne((nameof(count), count));
+        if (random.Replicas != Replicas)
+            throw new ArgumentException($"{nameof(random)} has {random.Replicas} replicas, the world {Replicas}", nameof(random));
         using var scope = NewDisposeScope();
         var flat = Required(policy).expand(Replicas, -1, -1).reshape(Replicas, -1);
         var cumulative = (Share.unsqueeze(-1) * Required(policy)).expand(Replicas, -1, -1).reshape(Replicas, -1).cumsum(-1).contiguous();

@@ -269,6 +269,9 @@ public sealed class LoggedBandit : IDisposable
         if (Endless || Count < 2)
             throw new InvalidOperationException(Endless ? "a log that enumerates misses nothing that its logger shows; see "
                 + "OffPolicyEvaluation.UnseenBy" : $"a log of {Count} impression says nothing of what it missed, wanted are two");
+        if (policy.dim() != 3 || policy.numel() == 0 || (policy.shape[0] != 1 && policy.shape[0] != Rewards.shape[0]))
+            throw new ArgumentException($"{nameof(policy)} has the shape [{string.Join(", ", policy.shape)}], wanted is "
+                + $"({Rewards.shape[0]} or 1, context, item)", nameof(policy));
         using var scope = NewDisposeScope();
         Distributions.Required(policy, nameof(policy));
         var (contexts, items) = ((int)policy.shape[1], (int)policy.shape[2]);

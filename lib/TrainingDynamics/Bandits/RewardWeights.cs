@@ -19,10 +19,7 @@ public static class RewardWeights
         if (log.Endless)
             throw new ArgumentException("a log that enumerates has no impressions to weigh; its rows have probabilities", nameof(log));
         using var scope = NewDisposeScope();
-        var all = temperature.Expand((int)log.Rewards.shape[0], nameof(temperature));
-        if (all.Any(lambda => lambda == 0))
-            throw new ArgumentException($"{nameof(temperature)} is 0, allowed is a number in (0, ∞): towards 0 all weight is on the "
-                + "greatest reward", nameof(temperature));
+        var all = temperature.Expand((int)log.Rewards.shape[0], nameof(temperature), from: double.Epsilon);
         var logs = log.Rewards / Aligned.Tensor(all).unsqueeze(1);
         if ((logs.isinf() & log.Rewards.isfinite()).any().item<bool>())
             throw new ArgumentException($"{nameof(temperature)} is {all.Min()}: with rewards of up to "

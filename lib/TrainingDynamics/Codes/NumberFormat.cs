@@ -33,7 +33,8 @@ public abstract record NumberFormat(string Name, double Largest)
         if (!values.is_floating_point() || !values.isfinite().all().item<bool>())
             throw new ArgumentException($"{Name}: of {values.numel()} numbers of {values.dtype} "
                 + $"{(~values.isfinite()).sum().item<long>()} are not finite; wanted are finite floating-point numbers", nameof(values));
-        return Nearest(values.to(ScalarType.Float64).clamp(-Largest, Largest)).to(values.dtype).MoveToOuterDisposeScope();
+        return Nearest(values.to(ScalarType.Float64).clamp(-Largest, Largest)).to(values.dtype).reshape(values.shape)
+            .MoveToOuterDisposeScope();
     }
 
     /// <summary>The nearest codes of float64 numbers within the range.</summary>
@@ -62,7 +63,7 @@ public sealed record FloatFormat(string Name, int ExponentBits, int MantissaBits
             throw new ArgumentException($"{nameof(ExponentBits)} is {exponentBits}, {nameof(MantissaBits)} {mantissaBits}; allowed are 2 "
                 + "to 8 and 1 to 10", nameof(exponentBits));
         var octave = Math.Max(2 - (1 << (exponentBits - 1)), double.IsFinite(largest) && largest > 0 ? Math.ILogB(largest) : 0);
-        return largest > 0 && largest < Math.ScaleB(1, 1 << (exponentBits - 1)) * 4
+        return largest > 0 && largest < Math.ScaleB(1, 1 << (exponentBits - 1)) * 2
             && Math.ScaleB(largest, mantissaBits - octave) is var steps && steps == Math.Round(steps) ? largest
             : throw new ArgumentException($"{nameof(Largest)} is {largest}, which is no number of the format", nameof(largest));
     }

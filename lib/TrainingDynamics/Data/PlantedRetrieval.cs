@@ -66,6 +66,9 @@ public sealed class PlantedRetrieval : IDisposable
         if (queries.dim() != 3 || queries.shape[0] != Points.shape[0] || queries.shape[2] != Points.shape[2])
             throw new ArgumentException($"{nameof(queries)} have the shape [{string.Join(", ", queries.shape)}], wanted is "
                 + $"({Points.shape[0]}, query, {Points.shape[2]})", nameof(queries));
+        if (!queries.isfinite().all().item<bool>())
+            throw new ArgumentException($"{nameof(queries)}: {(~queries.isfinite()).sum().item<long>()} numbers are not finite",
+                nameof(queries));
         using var scope = NewDisposeScope();
         // ‖q − v‖² = ‖q‖² + 1 − 2⟨q, v⟩, and only the last differs between items.
         var scores = queries.to(ScalarType.Float64).bmm(Points.transpose(1, 2)) / (_noise * _noise);

@@ -38,7 +38,7 @@ public static class Exposure
     {
         using var scope = NewDisposeScope();
         var e = Required(exposure);
-        return (e.sum(1).square() / e.square().sum(1)).ToDoubles();
+        return (e / e.sum(1, keepdim: true)).square().sum(1).reciprocal().ToDoubles();
     }
 
     /// <summary>Coverage: the share of items that were shown at all.</summary>
@@ -56,10 +56,10 @@ public static class Exposure
     /// <exception cref="ArgumentException">There is not one group for each item, one is negative, or a replica has no exposure.</exception>
     public static Tensor ByGroup(Tensor exposure, IReadOnlyList<int> groups)
     {
-        if (exposure.dim() != 2 || groups.Count != exposure.shape[1] || groups.Any(g => g < 0 || g >= groups.Count))
-            throw new ArgumentException($"{nameof(groups)} are {groups.Count} numbers from {groups.DefaultIfEmpty(-1).Min()}, wanted is "
-                + $"one from 0 to below their number for each item of (replica, item), [{string.Join(", ", exposure.shape)}]",
-                nameof(groups));
+        if (exposure.dim() != 2 || groups.Count == 0 || groups.Count != exposure.shape[1] || groups.Any(g => g < 0 || g >= groups.Count))
+            throw new ArgumentException($"{nameof(groups)} are {groups.Count} numbers from {groups.DefaultIfEmpty(-1).Min()} to "
+                + $"{groups.DefaultIfEmpty(-1).Max()}, wanted is one from 0 to below their number for each item of (replica, item), "
+                + $"[{string.Join(", ", exposure.shape)}]", nameof(groups));
         using var scope = NewDisposeScope();
         var e = Required(exposure);
         return zeros(e.shape[0], groups.Max() + 1L, dtype: ScalarType.Float64)

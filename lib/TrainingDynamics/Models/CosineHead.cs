@@ -53,7 +53,10 @@ public sealed class CosineHead : Model
         if (!((lengths > 0) & lengths.isfinite()).all().item<bool>())
             throw new ArgumentException($"{nameof(inputs)}: a query is 0 or not finite; it has no direction", nameof(inputs));
         var parts = Layout.Split(weights);
-        var units = parts[0] / parts[0].norm(-1, keepdim: true);
+        var sizes = parts[0].norm(-1, keepdim: true);
+        if ((sizes == 0).any().item<bool>())
+            throw new ArgumentException($"{nameof(weights)}: an item's vector is 0; it has no direction", nameof(weights));
+        var units = parts[0] / sizes;
         var cosines = (inputs / lengths).expand(weights.shape[0], -1, -1).bmm(units.transpose(1, 2));
         return (_scale is { } fixedScale ? cosines * fixedScale : cosines * parts[1].unsqueeze(-1)).MoveToOuterDisposeScope();
     }
@@ -78,7 +81,7 @@ public static class LogitAdjustment
         if (!((counts >= 0) & counts.isfinite()).all().item<bool>() || !(smoothed > 0).all().item<bool>())
             throw new ArgumentException($"{nameof(counts)}: {(smoothed <= 0).sum().item<long>()} items were seen by nobody, or a count is "
                 + $"negative or not finite; give every item a pseudo-count above 0 ({nameof(pseudo)} is {pseudo})", nameof(counts));
-        return (smoothed / smoothed.sum(-1, keepdim: true)).log().MoveToOuterDisposeScope();
+        return (smoothed.log() - smoothed.sum(-1, keepdim: true).log()).MoveToOuterDisposeScope();
     }
 
     /// <summary>s + τ·ln p: while learning. The scores s themselves then are those of equally frequent items.</summary>
@@ -100,5 +103,6 @@ public static class LogitAdjustment
     /// <summary>s − τ·ln p: afterwards.</summary>
     /// <inheritdoc cref="WhileLearning"/>
     public static Tensor Afterwards(Tensor scores, Tensor logFrequencies, double strength = 1)
-        => WhileLearning(scores, logFrequencies, -strength);
+        => double.IsFinite(strength) ? WhileLearning(scores, logFrequencies, -strength)
+            : throw new ArgumentException($"{nameof(strength)} is {strength}, wanted is a finite number", nameof(strength));
 }

@@ -13,15 +13,23 @@ public static class Derivatives
     /// <summary>The losses (replica) and their gradients (replica, parameter) at <paramref name="weights"/>.</summary>
     /// <param name="loss">The loss as a function of the weights; a replica's loss depends on its own row only.</param>
     /// <param name="weights">(replica, parameter).</param>
+    /// <exception cref="ArgumentException">The loss is not a number a replica, or does not depend on the weights it is given.</exception>
     public static (Tensor Loss, Tensor Gradient) LossAndGradient(LossFunction loss, Tensor weights)
     {
         using var scope = NewDisposeScope();
-        var leaf = weights.detach().requires_grad_(true);
+        using var recorded = enable_grad();
+        var leaf = Leaf(weights);
         var losses = Evaluated(loss, leaf);
         // The replicas do not meet, so the gradient of the sum is the gradient of each.
-        var gradient = autograd.grad([losses.sum()], [leaf])[0];
+        var gradient = Gradient(losses.sum(), leaf);
         return (losses.detach().MoveToOuterDisposeScope(), gradient.MoveToOuterDisposeScope());
     }
+
+    /// <summary>The weights, to be differentiated by.</summary>
+    private static Tensor Leaf(Tensor weights) => weights.dim() == 2 && weights.is_floating_point()
+        ? weights.detach().requires_grad_(true)
+        : throw new ArgumentException($"the weights have the shape [{string.Join(", ", weights.shape)}] of {weights.dtype}, wanted are "
+            + "floating-point numbers, (replica, parameter)", nameof(weights));
 
     /// <summary>The losses at the leaf; what native code says against it in one line, and what would end the process there is refused
     /// here.</summary>
@@ -29,16 +37,27 @@ public static class Derivatives
     {
         try
         {
-            var losses = loss(leaf);
-            return losses.requires_grad ? losses
-                : throw new ArgumentException("the loss does not depend on the weights it is given; a loss function must use its argument",
-                    nameof(loss));
+            var losses = loss(leaf) ?? throw new ArgumentException("the loss is null", nameof(loss));
+            if (losses.dim() != 1 || losses.shape[0] != leaf.shape[0] || !losses.is_floating_point())
+                throw new ArgumentException($"the loss has the shape [{string.Join(", ", losses.shape)}] of {losses.dtype}, wanted is a "
+                    + $"number for each of {leaf.shape[0]} replicas", nameof(loss));
+            return losses.requires_grad ? losses : throw Independent();
         }
         catch (ExternalException e)
         {
             throw new ArgumentException($"the loss cannot be computed: {e.Message.Split('\n')[0]}", nameof(loss), e);
         }
     }
+
+    /// <summary>The derivative of one number by the leaf. Where the number is of other weights torch would end the process.</summary>
+    private static Tensor Gradient(Tensor sum, Tensor leaf, bool again = false)
+    {
+        var gradient = autograd.grad([sum], [leaf], retain_graph: again, create_graph: again, allow_unused: true)[0];
+        return gradient is null || gradient.IsInvalid ? throw Independent() : gradient;
+    }
+
+    private static ArgumentException Independent()
+        => new("the loss does not depend on the weights it is given; a loss function must use its argument", "loss");
 
     /// <summary>The gradient alone, (replica, parameter).</summary>
     public static Tensor Gradient(LossFunction loss, Tensor weights)
@@ -55,8 +74,8 @@ public static class Derivatives
     public static Tensor HessianVectorProduct(LossFunction loss, Tensor weights, Tensor vector)
     {
         using var scope = NewDisposeScope();
-        var leaf = weights.detach().requires_grad_(true);
-        var gradient = autograd.grad([Evaluated(loss, leaf).sum()], [leaf], retain_graph: true, create_graph: true)[0];
+        var leaf = Leaf(weights);
+        var gradient = Gradient(Evaluated(loss, leaf).sum(), leaf, again: true);
         if (!gradient.requires_grad)
             return zeros_like(weights).MoveToOuterDisposeScope();                      // a loss linear in the weights
         return autograd.grad([(gradient * vector.detach()).sum()], [leaf])[0].MoveToOuterDisposeScope();
@@ -70,7 +89,7 @@ public static class Derivatives
     public static (Tensor Outputs, Tensor Derivative) Directional(Func<Tensor, Tensor> outputs, Tensor weights, Tensor direction)
     {
         using var scope = NewDisposeScope();
-        var leaf = weights.detach().requires_grad_(true);
+        var leaf = Leaf(weights);
         var values = outputs(leaf);
         var probe = zeros_like(values).requires_grad_(true);
         var back = autograd.grad([(values * probe).sum()], [leaf], create_graph: true)[0];

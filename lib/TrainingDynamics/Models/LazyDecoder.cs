@@ -62,10 +62,10 @@ public sealed class LazyDecoder : Model
             throw new ArgumentException($"{nameof(s.LazyLayers)} is {s.LazyLayers}, allowed are 0 to {s.Layers}, the layers",
                 nameof(s.LazyLayers));
         var blocks = new List<Block> { new("E", [s.Contexts, s.Width]), new("P", [s.Length, s.Width]),
-            new("C", [s.Length * s.Values, s.Width]), new("g", [s.Width, s.Width]), new("f", [s.Width, 2 * s.Width]) };
+            new("C", [(long)s.Length * s.Values, s.Width]), new("g", [s.Width, s.Width]), new("f", [s.Width, 2 * s.Width]) };
         for (var l = 1; l <= s.Layers; l++)
             blocks.AddRange(new Block($"up{l}", [4 * s.Width, s.Width]), new Block($"down{l}", [s.Width, 4 * s.Width]));
-        return new Layout([.. blocks, new Block("U", [s.Length * s.Values, s.Width])]);
+        return new Layout([.. blocks, new Block("U", [(long)s.Length * s.Values, s.Width])]);
     }
 
     private static Tensor Start(LazyDecoderShape s, ReplicaRandom random)

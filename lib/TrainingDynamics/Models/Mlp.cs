@@ -41,6 +41,9 @@ public sealed record MlpShape
         Require.Positive(Scale, nameof(Scale));
         Require.Positive(HeadScale, nameof(HeadScale));
         Require.Floating(Dtype, nameof(Dtype));
+        if (!Enum.IsDefined(Normalization))
+            throw new ArgumentException($"{nameof(Normalization)} is {Normalization}, allowed are {string.Join(", ",
+                Enum.GetNames<Normalization>())}", nameof(Normalization));
         return this;
     }
 
@@ -85,6 +88,7 @@ public sealed class ScaleInvariantMlp : Model
     /// <inheritdoc/>
     public override Tensor Forward(Tensor weights, Tensor inputs)
     {
+        RequireInputs(weights, inputs, _shape.Inputs);
         using var scope = NewDisposeScope();
         var h = inputs.expand(weights.shape[0], -1, -1);                               // (replica, batch, input)
         foreach (var w in Layout.Split(weights))                                       // (replica, output, input)
@@ -141,6 +145,7 @@ public sealed class AffineMlp : Model
     /// <inheritdoc/>
     public override Tensor Forward(Tensor weights, Tensor inputs)
     {
+        RequireInputs(weights, inputs, _shape.Inputs);
         using var scope = NewDisposeScope();
         var h = inputs.expand(weights.shape[0], -1, -1);
         var parts = new Queue<Tensor>(Layout.Split(weights));

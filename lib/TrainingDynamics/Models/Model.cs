@@ -56,17 +56,28 @@ public abstract class Model(Layout layout, Tensor weights) : IDisposable
                 + $"is (replica, {Layout.Size}) of {dtype}", nameof(weights));
     }
 
+    /// <summary>Nothing, if the inputs are (replica or 1, batch, <paramref name="width"/>) of the weights' type.</summary>
+    /// <exception cref="ArgumentException">They are not, or the weights are not (replica, parameter).</exception>
+    protected void RequireInputs(Tensor weights, Tensor inputs, long width)
+    {
+        RequireWeights(weights, weights.dtype);
+        if (inputs.dim() != 3 || inputs.shape[2] != width || (inputs.shape[0] != 1 && inputs.shape[0] != weights.shape[0])
+            || inputs.dtype != weights.dtype)
+            throw new ArgumentException($"{nameof(inputs)} have the shape [{string.Join(", ", inputs.shape)}] of {inputs.dtype}, wanted "
+                + $"is ({weights.shape[0]} or 1, batch, {width}) of {weights.dtype}", nameof(inputs));
+    }
+
     /// <summary>The tokens as Int64, if they are whole numbers of a vocabulary.</summary>
     /// <exception cref="ArgumentException">They are not, or there is none.</exception>
-    protected static Tensor RequireTokens(Tensor inputs, int vocabulary)
+    protected static Tensor RequireTokens(Tensor inputs, int vocabulary, string name = "inputs")
     {
         if (inputs.dtype is not (ScalarType.Int64 or ScalarType.Int32) || inputs.numel() == 0)
-            throw new ArgumentException($"{nameof(inputs)} have the shape [{string.Join(", ", inputs.shape)}] of {inputs.dtype}, wanted "
-                + "are whole numbers, Int64 or Int32, one at least", nameof(inputs));
+            throw new ArgumentException($"{name} have the shape [{string.Join(", ", inputs.shape)}] of {inputs.dtype}, wanted "
+                + "are whole numbers, Int64 or Int32, one at least", name);
         var tokens = inputs.to(ScalarType.Int64);
         return ((tokens < 0) | (tokens >= vocabulary)).any().item<bool>()
-            ? throw new ArgumentException($"{nameof(inputs)} are tokens from {tokens.min().item<long>()} to {tokens.max().item<long>()}, "
-                + $"allowed are 0 to {vocabulary - 1}", nameof(inputs))
+            ? throw new ArgumentException($"{name} are tokens from {tokens.min().item<long>()} to {tokens.max().item<long>()}, "
+                + $"allowed are 0 to {vocabulary - 1}", name)
             : tokens;
     }
 

@@ -22,11 +22,14 @@ public enum Normalization
 /// <summary>Applies a <see cref="Normalization"/>.</summary>
 public static class Normalizations
 {
-    /// <summary>Normalizes <paramref name="h"/> (replica, batch, unit); variances are biased (divided by the count).</summary>
+    /// <summary>Normalizes <paramref name="h"/> (replica, batch, unit); variances are biased (divided by the count). Where all that is
+    /// normalized together is equal (RMSNorm: is 0) the result is 0, with ε = 0, too: ε is 10⁻²⁴ at least (float64: 10⁻²⁰⁰), which no
+    /// variance above 10⁻¹⁷ (10⁻¹⁸⁴) sees.</summary>
     public static Tensor Apply(this Normalization norm, Tensor h, double epsilon)
     {
         if (norm == Normalization.None)
             return h;
+        epsilon = Math.Max(epsilon, h.dtype == ScalarType.Float64 ? 1e-200 : 1e-24);
         if (norm == Normalization.LayerNorm)
             return nn.functional.layer_norm(h, [h.shape[^1]], eps: epsilon);          // one fused operation
         using var scope = NewDisposeScope();

@@ -143,9 +143,10 @@ public sealed class Transformer : Model
     {
         Require.AtLeastOne((nameof(s.Vocabulary), s.Vocabulary), (nameof(s.Context), s.Context), (nameof(s.Layers), s.Layers),
             (nameof(s.Width), s.Width), (nameof(s.Heads), s.Heads), (nameof(s.Hidden), s.Hidden));
-        if (!(s.HeadScale >= 0 && double.IsFinite(s.HeadScale)) || (s.Tied && s.HeadScale == 0))
+        if (!(s.HeadScale >= 0 && double.IsFinite(s.HeadScale)) || ((s.Tied || s.Placement == NormPlacement.Sphere) && s.HeadScale == 0))
             throw new ArgumentException($"{nameof(s.HeadScale)} is {s.HeadScale}, allowed is a number "
-                + (s.Tied ? "above 0: it is the embedding's, too" : "of at least 0"), nameof(s.HeadScale));
+                + (s.Tied ? "above 0: it is the embedding's, too" : s.Placement == NormPlacement.Sphere
+                    ? "above 0: a row of length 0 is on no sphere" : "of at least 0"), nameof(s.HeadScale));
         if (s.Width % s.Heads != 0 || (s.Rotary && s.Width / s.Heads % 2 != 0))
             throw new ArgumentException(
                 $"{nameof(s.Heads)} is {s.Heads}; the width {s.Width} must divide into as many heads{(s.Rotary ? " of an even size" : "")}",
@@ -224,7 +225,8 @@ public sealed class Transformer : Model
         var (batch, length, width) = (inputs.shape[1], inputs.shape[2], _shape.Width);
         // (replica, batch·position, width)
         var x = Embedded(inputs);
-        var added = reading.Values is { } valueTokens ? Embedded(RequireTokens(valueTokens, _shape.Vocabulary)) : null;
+        var added = reading.Values is { } valueTokens
+            ? Embedded(RequireTokens(valueTokens, _shape.Vocabulary, nameof(reading.Values))) : null;
         if (!_shape.Rotary)
             x = (x.reshape(replicas, batch, length, width) + parts["P"].index_select(1, places).unsqueeze(1)).reshape(replicas, -1, width);
         if (sphere)
@@ -276,7 +278,7 @@ public sealed class Transformer : Model
         {
             if (reading.Activations is { } change)
             {
-                var changed = change(h);
+                var changed = change(h.clone());                // which it may change in place
                 if (changed is null || changed.dtype != h.dtype || !changed.shape.SequenceEqual(h.shape))
                     throw new ArgumentException($"{nameof(reading.Activations)} gave [{string.Join(", ", changed?.shape ?? [])}] of "
                         + $"{changed?.dtype}, wanted is [{string.Join(", ", h.shape)}] of {h.dtype}", nameof(reading));

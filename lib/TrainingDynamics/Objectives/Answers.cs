@@ -62,11 +62,9 @@ public sealed record Answers
         Require.NotNegative(epsilon, nameof(epsilon));
         var centred = CentredReward();
         var deviation = GroupMean(centred.square()).sqrt();
-        if (epsilon > 0)
-            return centred / (deviation + epsilon);
-        // Of the rewards that were drawn.
+        // Of the rewards that were drawn; where they agree ε alone would be divided by, and may be too small for the type.
         var rounding = (deviation.dtype == ScalarType.Float64 ? 1e-12 : 1e-6)
             * where(Mass > 0, Reward.abs(), 0).amax([-1], keepdim: true);
-        return where(deviation <= rounding, 0, centred / deviation);
+        return where(deviation <= rounding, 0, centred / (deviation + epsilon));
     }
 }

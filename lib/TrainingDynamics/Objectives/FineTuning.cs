@@ -65,10 +65,10 @@ public static class FineTuning
     /// <param name="samples">G, draws of a prompt, at least 2: one draw has no other to be compared with. Null is the exact expectation,
     /// mean and deviation the policy's own.</param>
     /// <exception cref="ArgumentException">A group has one draw.</exception>
-    public static Objective GroupRelative(Advantage advantage, int? samples = 8) => samples is not 1
+    public static Objective GroupRelative(Advantage advantage, int? samples = 8) => samples is null or >= 2
         ? new($"by group, {advantage.Name}", Source.Policy(samples), advantage.Of)
-        : throw new ArgumentException($"{nameof(samples)} is 1: a group of one draw has nothing to compare it with, its advantage is 0",
-            nameof(samples));
+        : throw new ArgumentException($"{nameof(samples)} is {samples}, allowed are 2 draws and more, or null: one draw has no other to "
+            + "be compared with", nameof(samples));
 
     /// <summary>Dr. GRPO: without the division by the deviation, ω = r − r̄ (Liu et al. 2025, arXiv:2503.20783; answers of one
     /// length).</summary>

@@ -59,6 +59,9 @@ public sealed class FineTuningTask : ITask, IDisposable
         (_model, _prompts, _objective, _random, _batch) = (model, prompts, objective, random, batch);
         using var scope = NewDisposeScope();
         using var quiet = no_grad();
+        if (!prompts.Reward.is_floating_point())
+            throw new ArgumentException($"'{objective.Name}': the rewards are {prompts.Reward.dtype}, wanted are floating-point numbers",
+                nameof(prompts));
         if (!prompts.Reward.isfinite().all().item<bool>())
             throw new ArgumentException($"'{objective.Name}': a reward is not finite", nameof(prompts));
         var correct = prompts.Reward > 0;

@@ -43,7 +43,8 @@ public readonly struct PerReplica
         {
             if (!double.IsFinite(value) || value < from || value >= below)
                 throw new ArgumentException(
-                    $"{name} is {value}, allowed is a number in [{from}, {(double.IsPositiveInfinity(below) ? "∞" : below)})", name);
+                    $"{name} is {value}, allowed is a number in {(from == double.Epsilon ? "(0" : $"[{from}")}, "
+                    + $"{(double.IsPositiveInfinity(below) ? "∞" : below)})", name);
         }
         return values.Length == replicas ? values : [.. Enumerable.Repeat(values[0], replicas)];
     }

@@ -25,6 +25,10 @@ public static class GroupAdvantage
     {
         Required(probability, reward, score, group);
         Require.NotNegative(epsilon, nameof(epsilon));
+        // What is never drawn is in no group.
+        int[] drawn = [.. probability.Index().Where(p => p.Item > 0).Select(p => p.Index)];
+        (probability, reward, score) = ([.. drawn.Select(k => probability[k])], [.. drawn.Select(k => reward[k])],
+            [.. drawn.Select(k => score[k])]);
         var kinds = probability.Count;
         if ((kinds > 1 && group > MostGroups) || SpecialFunctions.BinomialLn(group + kinds - 1, kinds - 1) > Math.Log(MostGroups))
             throw new ArgumentException($"{nameof(group)} is {group}: with {kinds} outcomes there are more than {MostGroups} different "

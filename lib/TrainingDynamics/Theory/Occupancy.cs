@@ -11,7 +11,7 @@ public static class Occupancy
     /// <param name="items">N, at least 0.</param>
     /// <exception cref="ArgumentException">A number is out of its range.</exception>
     public static double Used(double cells, double items) => Required(cells, items) == 1
-        ? Math.Min(1, items) : cells * Math.Abs(Expm1(items * Log1p(-1 / cells)));
+        ? Math.Min(1, items) : cells * Math.Abs(Logarithms.Expm1(items * Log1p(-1 / cells)));
 
     /// <summary>The standard deviation of the cells in use: Var = M·q₁ + M(M − 1)·q₂ − M²·q₁², with q_k = (1 − k/M)^N the probability that
     /// k given cells are empty.</summary>
@@ -28,8 +28,8 @@ public static class Occupancy
         // M·q₁(1 − q₁) + M(M − 1)(q₂ − q₁²), each difference by itself: for many cells the plain sum loses all its digits. q₂/q₁² is
         // (1 − 1/(M − 1)²)^N.
         var one = items * Log1p(-1 / cells);
-        var (q1, ratio) = (Math.Exp(one), cells == 2 ? -1 : Expm1(items * Log1p(-1 / ((cells - 1) * (cells - 1)))));
-        return Math.Sqrt(Math.Max(0, (cells * q1 * -Expm1(one)) + (cells * (cells - 1) * q1 * q1 * ratio)));
+        var (q1, ratio) = (Math.Exp(one), cells == 2 ? -1 : Logarithms.Expm1(items * Log1p(-1 / ((cells - 1) * (cells - 1)))));
+        return Math.Sqrt(Math.Max(0, (cells * q1 * -Logarithms.Expm1(one)) + (cells * (cells - 1) * q1 * q1 * ratio)));
     }
 
     /// <summary>E of the cells in use where cell i has probability p_i: Σ_i 1 − (1 − p_i)^N.</summary>
@@ -39,7 +39,7 @@ public static class Occupancy
     public static double Used(IReadOnlyList<double> probabilities, double items)
     {
         Require.NotNegative(items, nameof(items));
-        return Distribution(probabilities).Sum(p => p >= 1 ? Math.Min(1, items) : -Expm1(items * Log1p(-p)));
+        return Distribution(probabilities).Sum(p => p >= 1 ? Math.Min(1, items) : -Logarithms.Expm1(items * Log1p(-p)));
     }
 
     /// <summary>E of the pairs that share a cell, N(N − 1)/2·Σ_i p_i² = N(N − 1)/2·2^{−H₂}: it depends on the law by its Rényi-2 entropy

@@ -74,7 +74,7 @@ public static class OffPolicySupervision
             throw new ArgumentException($"{nameof(temperature)} is {temperature}, allowed is a number in (0, ∞)", nameof(temperature));
         // Without the factor e^{1/τ}, which all have: e^{−1/τ} + r·(1 − e^{−1/τ}).
         var no = Math.Exp(-1 / temperature);
-        return Normalized(logger, reward, r => Math.Log(no - (r * SpecialFunctions.Expm1(-1 / temperature))));
+        return Normalized(logger, reward, r => Math.Log(no - (r * Logarithms.Expm1(-1 / temperature))));
     }
 
     /// <summary>
@@ -94,7 +94,7 @@ public static class OffPolicySupervision
         if (slots == 1)
             return [.. reward.Select(r => r == best ? 1.0 / reward.Count(x => x == best) : 0)];
         // t = (r/best)^{−1/(K−1)} = 1 + d. The m best have π = 1 − (m−1)·t/Σt, m the most for which the last of them is positive.
-        double Excess(double r) => SpecialFunctions.Expm1(-Math.Log(r / best) / (slots - 1));
+        double Excess(double r) => Logarithms.Expm1(-Math.Log(r / best) / (slots - 1));
         var (shown, excess) = (0, 0.0);
         foreach (var d in reward.OrderDescending().Select(Excess))
         {
@@ -146,7 +146,7 @@ public static class OffPolicySupervision
         if (!(horizon > 0))
             throw new ArgumentException($"{nameof(horizon)} is {horizon}, allowed is a number in (0, ∞)", nameof(horizon));
         if (horizon > 1)
-            return 1 + (SpecialFunctions.Expm1(-horizon) / horizon);
+            return 1 + (Logarithms.Expm1(-horizon) / horizon);
         // x/2 − x²/6 + x³/24 − …, since the two terms of the formula cancel.
         var (sum, term) = (0.0, -1.0);
         for (var k = 1; k < 20; k++)

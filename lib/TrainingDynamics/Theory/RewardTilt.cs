@@ -1,5 +1,3 @@
-using MathNet.Numerics;
-
 namespace TrainingDynamics.Theory;
 
 /// <summary>
@@ -12,7 +10,7 @@ public static class RewardTilt
     /// <param name="logger">π_log, not negative, with a positive sum.</param>
     /// <param name="reward">r, finite, one for each item.</param>
     /// <param name="temperature">λ &gt; 0. Towards 0 the best item that the logger shows; towards ∞ the logger.</param>
-    /// <exception cref="ArgumentException">The lists differ in length, a number is not of its range, or r/λ overflows.</exception>
+    /// <exception cref="ArgumentException">The lists differ in length, or a number is not of its range.</exception>
     public static double[] Of(IReadOnlyList<double> logger, IReadOnlyList<double> reward, double temperature)
         => Noisy(logger, reward, new double[reward.Count], temperature);
 
@@ -25,7 +23,7 @@ public static class RewardTilt
     /// <param name="reward">r.</param>
     /// <param name="deviation">σ_a ≥ 0, one for each item.</param>
     /// <param name="temperature">λ &gt; 0.</param>
-    /// <exception cref="ArgumentException">As for <see cref="Of"/>.</exception>
+    /// <exception cref="ArgumentException">As for <see cref="Of"/>, or r/λ and σ²/λ² overflow in opposite directions.</exception>
     public static double[] Noisy(IReadOnlyList<double> logger, IReadOnlyList<double> reward, IReadOnlyList<double> deviation,
         double temperature)
     {
@@ -34,10 +32,12 @@ public static class RewardTilt
             || !logger.Any(p => p > 0) || reward.Any(r => !double.IsFinite(r)) || deviation.Any(s => !(s >= 0 && double.IsFinite(s))))
             throw new ArgumentException($"logger ({logger.Count}), reward ({reward.Count}) and deviation ({deviation.Count}) must have one "
                 + "finite number for each item, logger and deviation none that is negative, the logger one above 0", nameof(reward));
-        // ln π_log = −∞ is no mass.
-        double[] logs = [.. logger.Select((p, a) => Math.Log(p) + (reward[a] / temperature)
-            + (deviation[a] / temperature * (deviation[a] / temperature) / 2))];
-        return logs.All(l => l < double.PositiveInfinity) && logs.Any(double.IsFinite) ? Logarithms.Normalized(logs)
+        double Exponent(int a, int than) => ((reward[a] - reward[than]) / temperature)
+            + ((deviation[a] - deviation[than]) / temperature * ((deviation[a] + deviation[than]) / temperature) / 2);
+        // Against the best of the items that are shown: nothing overflows, and ln π_log is not swallowed. −∞ is no mass.
+        var best = logger.Index().Where(p => p.Item > 0).Select(p => p.Index).Aggregate((one, a) => Exponent(a, one) > 0 ? a : one);
+        double[] logs = [.. logger.Select((p, a) => p == 0 ? double.NegativeInfinity : Math.Log(p) + Exponent(a, best))];
+        return logs.All(l => l < double.PositiveInfinity) ? Logarithms.Normalized(logs)
             : throw new ArgumentException($"{nameof(temperature)} is {temperature}: the exponents overflow, rewards from "
                 + $"{reward.Min()} to {reward.Max()}, greatest deviation {deviation.Max()}", nameof(temperature));
     }
@@ -46,15 +46,16 @@ public static class RewardTilt
     /// Cov_π(f, g) = Σ π·f·g − Σπf·Σπg. Along π_β ∝ π_log·w_β the value V = Σ π·r climbs with dV/dβ = Cov_π(r, d ln w/dβ): for w = e^{βr}
     /// that is Var_π(r), never negative.
     /// </summary>
-    /// <exception cref="ArgumentException">The lists differ in length.</exception>
+    /// <exception cref="ArgumentException">The lists differ in length, or a number is not finite.</exception>
     public static double Covariance(IReadOnlyList<double> policy, IReadOnlyList<double> first, IReadOnlyList<double> second)
     {
         if (policy.Count != first.Count || policy.Count != second.Count || policy.Any(p => !(p >= 0))
-            || !(Math.Abs(policy.Sum() - 1) < 1e-4))
+            || !(Math.Abs(policy.Sum() - 1) < 1e-4) || first.Concat(second).Any(v => !double.IsFinite(v)))
             throw new ArgumentException($"policy ({policy.Count}, sum {policy.Sum()}), first ({first.Count}) and second ({second.Count}) "
-                + "must have one number for each item, the policy's not negative with sum 1", nameof(first));
-        var (f, g) = (OffPolicySupervision.Value(policy, first), OffPolicySupervision.Value(policy, second));
-        return policy.Select((p, a) => p * (first[a] - f) * (second[a] - g)).Sum();
+                + "must have one finite number for each item, the policy's not negative with sum 1", nameof(first));
+        double[] shares = [.. policy.Select(p => p / policy.Sum())];
+        var (f, g) = (OffPolicySupervision.Value(shares, first), OffPolicySupervision.Value(shares, second));
+        return shares.Select((p, a) => p * (first[a] - f) * (second[a] - g)).Sum();
     }
 
     /// <summary>
@@ -70,7 +71,7 @@ public static class RewardTilt
             throw new ArgumentException($"{nameof(rate)} is {rate}, allowed is a number in [0, 1]", nameof(rate));
         // Both over e^β, which may be more than a double holds.
         var no = Math.Exp(-1 / Require.Positive(temperature, nameof(temperature)));
-        return rate == 0 ? 0 : rate / (no - (rate * SpecialFunctions.Expm1(-1 / temperature)));
+        return rate == 0 ? 0 : rate / (no - (rate * Logarithms.Expm1(-1 / temperature)));
     }
 
     /// <summary>
@@ -98,7 +99,7 @@ public static class RewardTilt
         if (items < 1 || !(failure is > 0 and < 1))
             throw new ArgumentException($"{nameof(items)} is {items}, {nameof(failure)} {failure}; allowed are 1 and more, and a number in "
                 + "(0, 1)", nameof(items));
-        return Require.NotNegative(deviation, nameof(deviation)) * Math.Sqrt(2 * Math.Log(2.0 * items / failure));
+        return Require.NotNegative(deviation, nameof(deviation)) * Math.Sqrt(2 * (Math.Log(2.0 * items) - Math.Log(failure)));
     }
 
     /// <summary>
@@ -122,5 +123,5 @@ public static class RewardTilt
     /// <param name="greatest">R_max, the greatest reward; rewards are not negative.</param>
     /// <exception cref="ArgumentException">A number is out of its range.</exception>
     public static double Allowance(double radius, double temperature, double greatest = 1) => Require.Positive(greatest, nameof(greatest))
-        * SpecialFunctions.Expm1(2 * Require.NotNegative(radius, nameof(radius)) / Require.Positive(temperature, nameof(temperature)));
+        * Logarithms.Expm1(2 * Require.NotNegative(radius, nameof(radius)) / Require.Positive(temperature, nameof(temperature)));
 }
