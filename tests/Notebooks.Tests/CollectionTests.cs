@@ -110,7 +110,8 @@ public partial class CollectionTests(CollectionRun run) : IClassFixture<Collecti
     public void TheShippedReplicationIsOfTheClaimsThatAreMade()
     {
         static IEnumerable<string> Counted(JsonNode notebook) => notebook["claims"]!.AsArray()
-            .Where(claim => (string?)claim!["kind"] is "prediction" or "comparison" or "observation").Select(claim => (string)claim!["name"]!);
+            .Where(claim => (string?)claim!["kind"] is "prediction" or "comparison" or "observation")
+            .Select(claim => (string)claim!["name"]!);
         var made = run.Report["notebooks"]!.AsArray().ToDictionary(n => (string)n!["path"]!, n => Counted(n!).ToHashSet());
         var shipped = JsonNode.Parse(File.ReadAllText(Path.Combine(Host.Root, "data", "results", "replication.json")))!;
         // Some sections are left out where their ratings are not installed.
