@@ -119,17 +119,44 @@ public partial class FormTests
     [Theory, MemberData(nameof(Lessons))]
     public void TheWorkshopsGuideHasIt(string path)
     {
-        var guide = File.ReadAllText(Path.Combine(Host.Root, "notebooks", "WORKSHOP.md"));
-        var start = guide.IndexOf($"### {path["notebooks/".Length..^".ipynb".Length]}", StringComparison.Ordinal);
-        Assert.True(start >= 0, $"WORKSHOP.md has no part on {path}");
-        var end = guide.IndexOf("\n##", start + 4, StringComparison.Ordinal);
-        var part = guide[start..end];
+        var part = Guide(path);
         Assert.All(new[] { "**Misconceptions**", "**Bets**", "**Exercise**", "**Experiments**" }, head => Assert.Contains(head, part));
         // One answer a bet; every cell that the guide names is there.
         var cells = Read(path).Cells.Select(c => c.Id).ToHashSet();
         Assert.Equal(BetPattern().Count(Code(path)), part[part.IndexOf("**Bets**", StringComparison.Ordinal)..part.IndexOf("**Exercise**",
             StringComparison.Ordinal)].Split('\n').Count(line => line.StartsWith("- ", StringComparison.Ordinal)));
         Assert.All(CellPattern().Matches(part).Select(m => m.Groups[1].Value), id => Assert.Contains(id, cells));
+    }
+
+    /// <summary>The part of the workshop's guide on a lesson.</summary>
+    private static string Guide(string path)
+    {
+        var guide = File.ReadAllText(Path.Combine(Host.Root, "notebooks", "WORKSHOP.md"));
+        var start = guide.IndexOf($"### {path["notebooks/".Length..^".ipynb".Length]}", StringComparison.Ordinal);
+        Assert.True(start >= 0, $"WORKSHOP.md has no part on {path}");
+        return guide[start..guide.IndexOf("\n##", start + 4, StringComparison.Ordinal)];
+    }
+
+    /// <summary>The letters of the guide are those that the saved outputs give.</summary>
+    [Theory, MemberData(nameof(Lessons))]
+    public void TheWorkshopsGuideKnowsTheAnswers(string path)
+    {
+        var cells = JsonNode.Parse(File.ReadAllText(Path.Combine(Host.Root, path)))!["cells"]!.AsArray()
+            .Where(cell => cell!["outputs"] is not null)
+            .Select(cell => (Id: (string)cell!["id"]!, Html: string.Concat(cell["outputs"]!.AsArray().Select(Html)))).ToArray();
+        var answers = cells.SelectMany(cell => AnswerPattern().Matches(cell.Html)).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
+        foreach (var (id, html) in cells)
+        {
+            foreach (Match bet in AskedPattern().Matches(html))
+                Assert.Equal(answers[bet.Groups[1].Value], GuidePattern().Match(Guide(path).Split('\n').Single(line =>
+                    line.StartsWith($"- `{id}` ", StringComparison.Ordinal))).Groups[1].Value);
+        }
+        static string Html(JsonNode? output) => output!["data"]?["text/html"] switch
+        {
+            JsonArray lines => string.Concat(lines.Select(line => (string?)line)),
+            { } text => (string)text!,
+            null => "",
+        };
     }
 
     [Fact]
@@ -172,6 +199,16 @@ public partial class FormTests
 
     [GeneratedRegex("[α-ωΓΔΘΛΞΠΣΦΨΩ]")]
     private static partial Regex GreekPattern();
+
+    [GeneratedRegex(@"class=""bet"" data-bet=""(\w+)""")]
+    private static partial Regex AskedPattern();
+
+    [GeneratedRegex(@"class=""bet-answer"" data-bet=""(\w+)"" data-answer=""(\w)""")]
+    private static partial Regex AnswerPattern();
+
+    /// <summary>The letter of an answer.</summary>
+    [GeneratedRegex(@"→ \*\*(\w)\*\*")]
+    private static partial Regex GuidePattern();
 
     [GeneratedRegex("`([a-z][a-z0-9]*(?:-[a-z0-9]+)+)`")]
     private static partial Regex CellPattern();
