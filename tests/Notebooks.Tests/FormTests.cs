@@ -144,7 +144,8 @@ public partial class FormTests
         var cells = JsonNode.Parse(File.ReadAllText(Path.Combine(Host.Root, path)))!["cells"]!.AsArray()
             .Where(cell => cell!["outputs"] is not null)
             .Select(cell => (Id: (string)cell!["id"]!, Html: string.Concat(cell["outputs"]!.AsArray().Select(Html)))).ToArray();
-        var answers = cells.SelectMany(cell => AnswerPattern().Matches(cell.Html)).ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
+        var answers = cells.SelectMany(cell => AnswerPattern().Matches(cell.Html))
+            .ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
         foreach (var (id, html) in cells)
         {
             foreach (Match bet in AskedPattern().Matches(html))

@@ -291,6 +291,7 @@ public class RewardTests
         // What all items have says nothing, however large; towards λ = 0 the best item that is shown.
         Assert.All(RewardTilt.Of([0.3, 0.7], [1e6, 1e6], 1e-12).Zip([0.3, 0.7]), p => Assert.Equal(p.Second, p.First, 1e-12));
         Assert.All(RewardTilt.Noisy([0.3, 0.7], [0, 0], [1, 1], 1e-8).Zip([0.3, 0.7]), p => Assert.Equal(p.Second, p.First, 1e-12));
+        Assert.Equal([0.5, 0.5], RewardTilt.Noisy([0.5, 0.5], [0, 0], [1, 1], 1e-309));
         Assert.Equal([1, 0, 0], RewardTilt.Of([0.5, 0.5, 0], [-1, -2, 5], 1e-320));
         // e^x − 1 by its series, where MathNet's loses half of the digits.
         foreach (var x in new[] { 1e-9, 0.07, 0.5, 0.99, 1.5 })
@@ -308,6 +309,7 @@ public class RewardTests
         Assert.Equal(-400 * Math.Log(10), LogitAdjustment.LogFrequencies(tensor(new[] { 1e-200, 1e200 }))[0].ToDouble(), 1e-9);
         // Tied rewards are 0 at any ε, also at one that the type does not hold.
         Assert.Equal(0, Answers(full([1, 1, 4], 7f)).StandardizedReward(1e-60).abs().max().ToDouble());
+        Assert.Equal(0, Answers(full([1, 1, 100], 0.1, ScalarType.Float64)).StandardizedReward(1e-40).abs().max().ToDouble());
     }
 
     private static Answers Answers(Tensor reward) => new()
@@ -378,6 +380,11 @@ public class RewardTests
         // A loss of other weights would end the process in torch.
         using var other = zeros(1, 2, dtype: ScalarType.Float32).requires_grad_(true);
         Refused("does not depend", () => new Streaming(new Layout(new Block("w", [2])), ones(1, 2), () => _ => other.sum(1)).Next());
+        Refused("does not depend", () => Derivatives.Directional(_ => other.unsqueeze(1), ones(1, 2), ones(1, 2)));
+        Refused("does not depend", () => Measurement.WeightChange.FisherDiagonal(_ => other.unsqueeze(1), ones(1, 2)));
+        Assert.Equal(0, Derivatives.HessianVectorProduct(w => (w * other).sum(1), ones(1, 2), ones(1, 2)).abs().max().ToDouble());
+        using (no_grad())
+            Assert.Equal(2, Derivatives.HessianVectorProduct(w => w.square().sum(1), ones(1, 2), ones(1, 2))[0, 0].ToDouble(), 1e-6);
         Refused("the loss has the shape []", () => new Streaming(new Layout(new Block("w", [2])), ones(1, 2), () => w => w.sum()).Next());
         Refused("the weights have the shape [1, 2] of Int64", () => new Streaming(new Layout(new Block("w", [2])), ones(1, 2,
             dtype: ScalarType.Int64), () => w => w.sum(1)).Next());

@@ -264,6 +264,7 @@ public sealed class LoggedBandit : IDisposable
     /// then NaN.</remarks>
     /// <param name="policy">π, (replica or 1, context, item).</param>
     /// <exception cref="InvalidOperationException">The log enumerates, or has a single impression.</exception>
+    /// <exception cref="ArgumentException">The policy has another shape, or is no distribution.</exception>
     public MissingMass Missing(Tensor policy)
     {
         if (Endless || Count < 2)

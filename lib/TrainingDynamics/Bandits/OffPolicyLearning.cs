@@ -137,8 +137,8 @@ public static class OffPolicyLearning
     public static LossFunction RewardRegression(TableModel model, LoggedTable log, PerReplica strength)
     {
         if (!(log.Impressions > 0 && double.IsFinite(log.Impressions)))
-            throw new ArgumentException($"a log of {log.Impressions} impressions has none that a prior could be held against; wanted is "
-                + "a finite number of them", nameof(log));
+            throw new ArgumentException($"{nameof(log)} has {log.Impressions} impressions, wanted is a finite number above 0: a prior is "
+                + "held against it", nameof(log));
         double[] ridges = [.. strength.Expand((int)log.Shown.shape[0], nameof(strength)).Select(k => k / log.Impressions)];
         return weights =>
         {

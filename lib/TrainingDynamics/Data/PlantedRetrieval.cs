@@ -61,6 +61,7 @@ public sealed class PlantedRetrieval : IDisposable
     /// <summary>ln p(a|q), (replica, query, item), by Bayes: normalized.</summary>
     /// <param name="queries">(replica, query, axis).</param>
     /// <param name="byPopularity">Whether with p(a); otherwise as for items that are equally wanted.</param>
+    /// <exception cref="ArgumentException">The queries have another shape, or a number is not finite.</exception>
     public Tensor LogPosterior(Tensor queries, bool byPopularity = true)
     {
         if (queries.dim() != 3 || queries.shape[0] != Points.shape[0] || queries.shape[2] != Points.shape[2])

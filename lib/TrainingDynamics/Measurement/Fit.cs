@@ -42,7 +42,7 @@ public static class Fit
             throw new ArgumentException($"an interval over seeds needs at least two, got {values.Count}", nameof(values));
         var t = StudentT.InvCDF(0, 1, values.Count - 1, 0.975);
         // Of equal values the sums' rounding would be left.
-        var deviation = values.All(value => value == values[0]) ? 0 : values.StandardDeviation();
+        var deviation = double.IsFinite(values[0]) && values.All(value => value == values[0]) ? 0 : values.StandardDeviation();
         return new Interval(values.Average(), t * deviation / Math.Sqrt(values.Count));
     }
 }

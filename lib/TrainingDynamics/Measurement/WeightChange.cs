@@ -60,7 +60,7 @@ public static class WeightChange
             for (var a = 0L; a < log.shape[2]; a++)
             {
                 using var inner = NewDisposeScope();
-                var gradient = autograd.grad([log.select(2, a).select(1, x).sum()], [leaf], retain_graph: true)[0];
+                var gradient = Derivatives.Gradient(log.select(2, a).select(1, x).sum(), leaf, retain: true);
                 fisher.add_(probability.select(2, a).select(1, x).unsqueeze(1) * gradient.square() / log.shape[1]);
             }
         }

@@ -40,7 +40,8 @@ public sealed class CosineHead : Model
     }
 
     /// <summary>γ·cos(q, e_a), (replica, batch, item), of queries (replica or 1, batch, width).</summary>
-    /// <exception cref="ArgumentException">The queries have another width or type, or one has no direction.</exception>
+    /// <exception cref="ArgumentException">The queries have another width or type, or a query or an item's vector has no direction.
+    /// </exception>
     public override Tensor Forward(Tensor weights, Tensor inputs)
     {
         using var scope = NewDisposeScope();

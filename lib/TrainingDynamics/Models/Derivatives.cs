@@ -49,11 +49,17 @@ public static class Derivatives
         }
     }
 
-    /// <summary>The derivative of one number by the leaf. Where the number is of other weights torch would end the process.</summary>
-    private static Tensor Gradient(Tensor sum, Tensor leaf, bool again = false)
+    /// <summary>The derivative of one number by the leaf.</summary>
+    /// <exception cref="ArgumentException">The number does not depend on the leaf.</exception>
+    internal static Tensor Gradient(Tensor sum, Tensor leaf, bool again = false, bool retain = false)
+        => Asked(sum, leaf, again, retain) ?? throw Independent();
+
+    /// <summary>The same, null where the number is of other weights: torch would end the process.</summary>
+    private static Tensor? Asked(Tensor sum, Tensor leaf, bool again = false, bool retain = false)
     {
-        var gradient = autograd.grad([sum], [leaf], retain_graph: again, create_graph: again, allow_unused: true)[0];
-        return gradient is null || gradient.IsInvalid ? throw Independent() : gradient;
+        var gradient = sum.requires_grad
+            ? autograd.grad([sum], [leaf], retain_graph: again || retain, create_graph: again, allow_unused: true)[0] : null;
+        return gradient is null || gradient.IsInvalid ? null : gradient;
     }
 
     private static ArgumentException Independent()
@@ -74,11 +80,12 @@ public static class Derivatives
     public static Tensor HessianVectorProduct(LossFunction loss, Tensor weights, Tensor vector)
     {
         using var scope = NewDisposeScope();
+        using var recorded = enable_grad();
         var leaf = Leaf(weights);
         var gradient = Gradient(Evaluated(loss, leaf).sum(), leaf, again: true);
-        if (!gradient.requires_grad)
-            return zeros_like(weights).MoveToOuterDisposeScope();                      // a loss linear in the weights
-        return autograd.grad([(gradient * vector.detach()).sum()], [leaf])[0].MoveToOuterDisposeScope();
+        // Of a loss that is linear in the weights the gradient does not depend on them.
+        var product = gradient.requires_grad ? Asked((gradient * vector.detach()).sum(), leaf) : null;
+        return (product ?? zeros_like(weights)).MoveToOuterDisposeScope();
     }
 
     /// <summary>Outputs and their directional derivative: f(w) and Jδ = d/ds f(w + sδ) at s = 0, both in f's shape; exact, by
@@ -89,10 +96,11 @@ public static class Derivatives
     public static (Tensor Outputs, Tensor Derivative) Directional(Func<Tensor, Tensor> outputs, Tensor weights, Tensor direction)
     {
         using var scope = NewDisposeScope();
+        using var recorded = enable_grad();
         var leaf = Leaf(weights);
         var values = outputs(leaf);
         var probe = zeros_like(values).requires_grad_(true);
-        var back = autograd.grad([(values * probe).sum()], [leaf], create_graph: true)[0];
+        var back = Gradient((values * probe).sum(), leaf, again: true);
         var derivative = autograd.grad([(back * direction.detach()).sum()], [probe])[0];
         return (values.detach().MoveToOuterDisposeScope(), derivative.MoveToOuterDisposeScope());
     }

@@ -23,8 +23,8 @@ public enum Normalization
 public static class Normalizations
 {
     /// <summary>Normalizes <paramref name="h"/> (replica, batch, unit); variances are biased (divided by the count). Where all that is
-    /// normalized together is equal (RMSNorm: is 0) the result is 0, with ε = 0, too: ε is 10⁻²⁴ at least (float64: 10⁻²⁰⁰), which no
-    /// variance above 10⁻¹⁷ (10⁻¹⁸⁴) sees.</summary>
+    /// normalized together is 0 the result is 0, with ε = 0, too: ε is 10⁻²⁴ at least (float64: 10⁻²⁰⁰), which no variance above 3·10⁻¹⁷
+    /// (2·10⁻¹⁸⁴) sees.</summary>
     public static Tensor Apply(this Normalization norm, Tensor h, double epsilon)
     {
         if (norm == Normalization.None)

@@ -56,15 +56,16 @@ public sealed record Answers
     public Tensor CentredReward() => Reward - GroupMean(Reward);
 
     /// <summary>r minus the group's mean, over the group's deviation (biased, plus ε): 0 where a group agrees.</summary>
-    /// <param name="epsilon">ε ≥ 0. With 0 a group whose rewards differ by rounding alone counts as agreeing.</param>
+    /// <param name="epsilon">ε ≥ 0. Where it is smaller than the rounding of the rewards, a group that differs by rounding alone counts as
+    /// agreeing.</param>
     public Tensor StandardizedReward(double epsilon = 1e-6)
     {
         Require.NotNegative(epsilon, nameof(epsilon));
         var centred = CentredReward();
         var deviation = GroupMean(centred.square()).sqrt();
-        // Of the rewards that were drawn; where they agree ε alone would be divided by, and may be too small for the type.
+        // Of the rewards that were drawn.
         var rounding = (deviation.dtype == ScalarType.Float64 ? 1e-12 : 1e-6)
             * where(Mass > 0, Reward.abs(), 0).amax([-1], keepdim: true);
-        return where(deviation <= rounding, 0, centred / (deviation + epsilon));
+        return where(deviation <= where(rounding > epsilon, rounding, 0), 0, centred / (deviation + epsilon));
     }
 }

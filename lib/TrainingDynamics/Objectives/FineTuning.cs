@@ -64,7 +64,7 @@ public static class FineTuning
     /// <param name="advantage">A.</param>
     /// <param name="samples">G, draws of a prompt, at least 2: one draw has no other to be compared with. Null is the exact expectation,
     /// mean and deviation the policy's own.</param>
-    /// <exception cref="ArgumentException">A group has one draw.</exception>
+    /// <exception cref="ArgumentException">A group has fewer than two draws.</exception>
     public static Objective GroupRelative(Advantage advantage, int? samples = 8) => samples is null or >= 2
         ? new($"by group, {advantage.Name}", Source.Policy(samples), advantage.Of)
         : throw new ArgumentException($"{nameof(samples)} is {samples}, allowed are 2 draws and more, or null: one draw has no other to "

@@ -32,9 +32,9 @@ public static class RewardTilt
             || !logger.Any(p => p > 0) || reward.Any(r => !double.IsFinite(r)) || deviation.Any(s => !(s >= 0 && double.IsFinite(s))))
             throw new ArgumentException($"logger ({logger.Count}), reward ({reward.Count}) and deviation ({deviation.Count}) must have one "
                 + "finite number for each item, logger and deviation none that is negative, the logger one above 0", nameof(reward));
-        double Exponent(int a, int than) => ((reward[a] - reward[than]) / temperature)
-            + ((deviation[a] - deviation[than]) / temperature * ((deviation[a] + deviation[than]) / temperature) / 2);
-        // Against the best of the items that are shown: nothing overflows, and ln π_log is not swallowed. −∞ is no mass.
+        double Exponent(int a, int than) => ((reward[a] - reward[than]) / temperature) + (deviation[a] == deviation[than] ? 0
+            : (deviation[a] - deviation[than]) / temperature * ((deviation[a] + deviation[than]) / temperature) / 2);
+        // Against the best of the items that are shown: what all have neither overflows nor swallows ln π_log. −∞ is no mass.
         var best = logger.Index().Where(p => p.Item > 0).Select(p => p.Index).Aggregate((one, a) => Exponent(a, one) > 0 ? a : one);
         double[] logs = [.. logger.Select((p, a) => p == 0 ? double.NegativeInfinity : Math.Log(p) + Exponent(a, best))];
         return logs.All(l => l < double.PositiveInfinity) ? Logarithms.Normalized(logs)
@@ -53,7 +53,8 @@ public static class RewardTilt
             || !(Math.Abs(policy.Sum() - 1) < 1e-4) || first.Concat(second).Any(v => !double.IsFinite(v)))
             throw new ArgumentException($"policy ({policy.Count}, sum {policy.Sum()}), first ({first.Count}) and second ({second.Count}) "
                 + "must have one finite number for each item, the policy's not negative with sum 1", nameof(first));
-        double[] shares = [.. policy.Select(p => p / policy.Sum())];
+        var mass = policy.Sum();
+        double[] shares = [.. policy.Select(p => p / mass)];
         var (f, g) = (OffPolicySupervision.Value(shares, first), OffPolicySupervision.Value(shares, second));
         return shares.Select((p, a) => p * (first[a] - f) * (second[a] - g)).Sum();
     }
