@@ -146,12 +146,11 @@ public partial class FormTests
             .Select(cell => (Id: (string)cell!["id"]!, Html: string.Concat(cell["outputs"]!.AsArray().Select(Html)))).ToArray();
         var answers = cells.SelectMany(cell => AnswerPattern().Matches(cell.Html))
             .ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value);
-        foreach (var (id, html) in cells)
-        {
-            foreach (Match bet in AskedPattern().Matches(html))
-                Assert.Equal(answers[bet.Groups[1].Value], GuidePattern().Match(Guide(path).Split('\n').Single(line =>
-                    line.StartsWith($"- `{id}` ", StringComparison.Ordinal))).Groups[1].Value);
-        }
+        var asked = cells.SelectMany(cell => AskedPattern().Matches(cell.Html).Select(m => (cell.Id, Bet: m.Groups[1].Value))).ToArray();
+        Assert.Equal(BetPattern().Count(Code(path)), asked.Length);
+        var guide = Guide(path).Split('\n');
+        Assert.All(asked, bet => Assert.Equal(answers[bet.Bet], GuidePattern().Match(guide.Single(line =>
+            line.StartsWith($"- `{bet.Id}` ", StringComparison.Ordinal))).Groups[1].Value));
         static string Html(JsonNode? output) => output!["data"]?["text/html"] switch
         {
             JsonArray lines => string.Concat(lines.Select(line => (string?)line)),
